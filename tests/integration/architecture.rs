@@ -66,7 +66,7 @@ fn code_of(room: &str) -> Vec<(String, String)> {
     files.retain(|f| f.is_file());
     assert!(!files.is_empty(), "room `{room}` has no file");
     let mut code = Vec::new();
-    for file in files {
+    for file in &files {
         let text = fs::read_to_string(file).unwrap();
         let lines = text.lines().map(str::trim).filter(|l| !l.starts_with("//"));
         code.extend(lines.map(|l| (file.display().to_string(), l.to_owned())));
