@@ -1,0 +1,1 @@
+//! `citronade.measurement.v1`.
