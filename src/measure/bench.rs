@@ -20,8 +20,10 @@ use super::error::MeasureError;
 use super::measurement::Launch;
 use super::measurement::Measurement;
 use super::measurement::ModelFile;
+use super::plan::Level;
 use super::plan::Plan;
 use super::repeat::Noise;
+use super::repeat::NoiseLearner;
 
 /// How long the agent may take to say who it is, looking for runtimes included.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,7 +41,7 @@ pub struct Bench {
     runtime: RuntimeFacts,
     threads: usize,
     baseline: Vec<MemoryUse>,
-    noise: Noise,
+    noise: NoiseLearner,
 }
 
 /// Measures one model; [`Bench`] is for more than one.
@@ -70,10 +72,10 @@ impl Bench {
     ) -> Result<Self, MeasureError> {
         let hello = greet(&*transport)?;
         let runtime = choose(&hello, &transport.address(), runtime)?;
-        let (baseline, noise) = (Vec::new(), Noise::default());
+        let (baseline, noise) = (Vec::new(), NoiseLearner::default());
         let mut bench = Bench { transport, hello, runtime, threads, baseline, noise };
         for _ in 0..BASELINE_LAUNCHES {
-            bench.baseline.push(bench.weigh(None, &Plan::of(super::Level::Screen))?);
+            bench.baseline.push(bench.weigh(None, &Plan::of(Level::Screen))?);
         }
         Ok(bench)
     }
@@ -108,8 +110,8 @@ impl Bench {
     }
 
     /// What was learnt of the device's noise so far.
-    pub fn noise(&self) -> &Noise {
-        &self.noise
+    pub fn noise(&self) -> Noise {
+        self.noise.noise()
     }
 
     /// Measures `model`.
@@ -158,7 +160,7 @@ impl Bench {
             launches,
             memory,
             baseline: self.baseline.clone(),
-            noise: self.noise,
+            noise: self.noise.noise(),
         }
     }
 

@@ -16,6 +16,8 @@ mod verdict;
 
 pub use bench::Bench;
 pub use bench::measure;
+pub use document::ReadMeasurementError;
+pub use document::SCHEMA;
 pub use error::MeasureError;
 pub use measurement::Launch;
 pub use measurement::Measurement;

@@ -20,8 +20,11 @@ const LARGEST_SPREAD: f64 = 1.25;
 /// Share of the processors' time that the hypervisor may give away.
 const LARGEST_STEAL: f64 = 0.05;
 
-/// Processors that other processes may keep busy.
+/// Processors that other processes may keep busy, if it shows in the samples.
 const LARGEST_LOAD: f64 = 0.25;
+
+/// Median against minimum, and slowest against fastest launch, up to which it does not show.
+const UNDISTURBED: f64 = 1.1;
 
 /// Slowdown from the first to the last third of the launches that is called throttling.
 const LARGEST_DRIFT: f64 = 1.05;
@@ -80,15 +83,25 @@ impl Measurement {
     }
 }
 
-fn excess(m: &Measurement) -> Option<String> {
+/// Median against minimum of all samples.
+fn median_to_minimum(m: &Measurement) -> Option<f64> {
     let samples = m.samples();
-    let ratio = median(&samples)? / quantile(&samples, 0.0)?;
+    Some(median(&samples)? / quantile(&samples, 0.0)?)
+}
+
+/// Slowest against fastest launch.
+fn slowest_to_fastest(m: &Measurement) -> Option<f64> {
+    let medians = m.launch_medians();
+    Some(quantile(&medians, 1.0)? / quantile(&medians, 0.0)?)
+}
+
+fn excess(m: &Measurement) -> Option<String> {
+    let ratio = median_to_minimum(m)?;
     (ratio > LARGEST_EXCESS).then(|| format!("the median is {ratio:.2} times the minimum"))
 }
 
 fn spread(m: &Measurement) -> Option<String> {
-    let medians = m.launch_medians();
-    let ratio = quantile(&medians, 1.0)? / quantile(&medians, 0.0)?;
+    let ratio = slowest_to_fastest(m)?;
     (ratio > LARGEST_SPREAD)
         .then(|| format!("the slowest launch took {ratio:.2} times as long as the fastest"))
 }
@@ -105,8 +118,12 @@ fn throttling(m: &Measurement) -> Option<String> {
         .then(|| format!("the fast runs became {:.1} % slower", 100.0 * (drift - 1.0)))
 }
 
-/// Processor time of others from the first sample to the last, in processors.
+/// Processor time of others from the first sample to the last, in processors. A busy machine is
+/// no reason to distrust samples that agree all the same.
 fn load(m: &Measurement) -> Option<String> {
+    if median_to_minimum(m)?.max(slowest_to_fastest(m)?) <= UNDISTURBED {
+        return None;
+    }
     let (busy, _, ticks) = elapsed(m)?;
     let own: u64 = m.launches.iter().filter_map(|l| Some(l.timed.after.own?.ticks)).sum();
     let before = m.launches.first()?.timed.before.own?.ticks;
