@@ -158,6 +158,29 @@ pub enum EndKind {
     Unfinished,
 }
 
+impl EndKind {
+    /// Name in the store and in machine-readable output, e.g. `killed-before-training`.
+    pub fn name(self) -> &'static str {
+        match self {
+            EndKind::KilledBeforeTraining => "killed-before-training",
+            EndKind::StoppedInTraining => "stopped-in-training",
+            EndKind::Diverged => "diverged",
+            EndKind::Failed => "failed",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let all = [
+            EndKind::KilledBeforeTraining,
+            EndKind::StoppedInTraining,
+            EndKind::Diverged,
+            EndKind::Failed,
+        ];
+        all.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// A candidate ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ended {

@@ -1,0 +1,91 @@
+//! Repeated measurements of one candidate become one.
+
+/// One round of measuring, without its raw samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Round {
+    /// 0 for the first.
+    pub round: u32,
+    /// The run's latency statistic, µs.
+    pub latency_us: f64,
+    /// 95 % interval of it, µs.
+    pub latency_interval_us: [f64; 2],
+    /// Peak minus baseline, if readable.
+    pub memory_bytes: Option<u64>,
+    /// Size of the ONNX file.
+    pub model_bytes: u64,
+    /// `stable`, `noisy`, `throttled`, `too-few` or `failed`.
+    pub verdict: String,
+}
+
+/// What all rounds say together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Combined {
+    /// Latency, µs.
+    pub latency_us: f64,
+    /// 95 % interval of it, µs.
+    pub latency_interval_us: [f64; 2],
+    /// Middle of the readable rounds (the lower of two).
+    pub memory_bytes: Option<u64>,
+    /// Size of the ONNX file, of the latest round.
+    pub model_bytes: u64,
+    /// Of the latest round that counts.
+    pub verdict: String,
+    /// Rounds that count.
+    pub rounds: usize,
+}
+
+/// Half-width of a log interval below which no clock can be trusted.
+const FINEST: f64 = 1e-4;
+
+/// Combines the rounds of one candidate; `None` if all failed.
+///
+/// Only stable rounds count, or, if there is none, all that did not fail. Log latencies are
+/// averaged with weights of one over the squared interval; where rounds differ by more than their
+/// intervals explain, the interval is widened until they do not. One round stays as it is.
+///
+/// # Source
+///
+/// Particle Data Group, *Review of Particle Physics*, Introduction, "Unconstrained averaging"
+/// (weights and the scale factor, also called the Birge ratio).
+pub fn combine(rounds: &[Round]) -> Option<Combined> {
+    let counted = counted(rounds);
+    let latest = counted.last()?;
+    let (latency_us, latency_interval_us) = match counted.as_slice() {
+        [only] => (only.latency_us, only.latency_interval_us),
+        several => average(several),
+    };
+    let mut memory: Vec<u64> = counted.iter().filter_map(|r| r.memory_bytes).collect();
+    memory.sort_unstable();
+    Some(Combined {
+        latency_us,
+        latency_interval_us,
+        memory_bytes: memory.get(memory.len().saturating_sub(1) / 2).copied(),
+        model_bytes: latest.model_bytes,
+        verdict: latest.verdict.clone(),
+        rounds: counted.len(),
+    })
+}
+
+fn counted(rounds: &[Round]) -> Vec<&Round> {
+    let of = |wanted: fn(&str) -> bool| rounds.iter().filter(|r| wanted(&r.verdict)).collect();
+    let stable: Vec<&Round> = of(|verdict| verdict == "stable");
+    if stable.is_empty() { of(|verdict| verdict != "failed") } else { stable }
+}
+
+fn average(rounds: &[&Round]) -> (f64, [f64; 2]) {
+    let logs: Vec<f64> = rounds.iter().map(|r| r.latency_us.ln()).collect();
+    let weights: Vec<f64> = rounds.iter().map(|r| 1.0 / half_width(r).powi(2)).collect();
+    let total: f64 = weights.iter().sum();
+    let mean = logs.iter().zip(&weights).map(|(y, w)| w * y).sum::<f64>() / total;
+    let scatter: f64 = logs.iter().zip(&weights).map(|(y, w)| w * (y - mean).powi(2)).sum();
+    // Half-widths are 1.96 standard errors, so the scatter is too small by that squared.
+    let scale = (1.96_f64.powi(2) * scatter / (rounds.len() - 1) as f64).sqrt().max(1.0);
+    let half = scale / total.sqrt();
+    (mean.exp(), [(mean - half).exp(), (mean + half).exp()])
+}
+
+fn half_width(round: &Round) -> f64 {
+    let [low, high] = round.latency_interval_us;
+    let half = (high / low).ln() / 2.0;
+    if half.is_finite() { half.max(FINEST) } else { 1.0 }
+}

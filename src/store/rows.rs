@@ -1,0 +1,328 @@
+//! Read models: what fronts, tables and reports need of a candidate, without graphs and samples.
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+use rusqlite::params;
+
+use crate::morphism::Step;
+
+use super::Accepted;
+use super::CandidateId;
+use super::Combined;
+use super::EndKind;
+use super::Ended;
+use super::Measured;
+use super::Record;
+use super::Round;
+use super::StepOutcome;
+use super::Told;
+use super::Trained;
+use super::combine;
+use super::read;
+
+type Result<T> = rusqlite::Result<T>;
+
+/// A candidate with its objectives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CandidateRow {
+    /// Number within the run.
+    pub id: CandidateId,
+    /// Whose weights it inherits.
+    pub parent: Option<CandidateId>,
+    /// Counted from 0, the seeds.
+    pub generation: u32,
+    /// Trainable parameters.
+    pub parameters: u64,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// As predicted before measuring, µs.
+    pub predicted_latency_us: Option<f64>,
+    /// Rounds of measuring, in order.
+    pub rounds: Vec<Round>,
+    /// All rounds together; `None` before the first that did not fail.
+    pub measurement: Option<Combined>,
+    /// How training went; `None` before it.
+    pub training: Option<Training>,
+    /// Error on the test split, if it was looked at.
+    pub test_error: Option<f64>,
+    /// How it ended, if it went no further.
+    pub ended: Option<EndKind>,
+}
+
+/// A training without its curve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    /// Validation error.
+    pub error: f64,
+    /// 95 % interval of it.
+    pub error_interval: [f64; 2],
+    /// Epochs trained.
+    pub epochs: u32,
+    /// Blob of the weights.
+    pub weights: Option<String>,
+    /// Blob of the ONNX file.
+    pub onnx: Option<String>,
+    /// Seconds of training.
+    pub train_s: f64,
+    /// Seconds since the start of the run.
+    pub at_s: f64,
+}
+
+/// One candidate with everything that is recorded of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Whole {
+    /// How it entered.
+    pub accepted: Accepted,
+    /// Rounds of measuring, in order.
+    pub measured: Vec<Measured>,
+    /// How training went; `None` before it.
+    pub trained: Option<Trained>,
+    /// How it ended, if it went no further.
+    pub ended: Option<Ended>,
+    /// Error on the test split, if it was looked at.
+    pub test_error: Option<f64>,
+}
+
+/// One link of a lineage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ancestor {
+    /// Number within the run.
+    pub id: CandidateId,
+    /// Morphisms from the link before, by name.
+    pub morphisms: Vec<String>,
+    /// What each of them did to the error; empty before training.
+    pub outcomes: Vec<StepOutcome>,
+    /// Validation error after training.
+    pub error: Option<f64>,
+}
+
+/// Where the candidates of a run went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Proposals looked at.
+    pub proposed: u64,
+    /// Accepted of them.
+    pub accepted: u64,
+    /// Ended before training.
+    pub killed_before_training: u64,
+    /// Ended in training.
+    pub stopped_in_training: u64,
+    /// Trained to the end.
+    pub trained: u64,
+    /// Diverged, or the runner or the trainer failed.
+    pub failed: u64,
+    /// Epochs trained, of trainings that were stopped or diverged too.
+    pub epochs: u64,
+    /// Epochs that early ends left out.
+    pub epochs_saved: u64,
+}
+
+/// All candidates of `run` in order of their number.
+pub(super) fn candidates(c: &Connection, run: &str) -> Result<Vec<CandidateRow>> {
+    let mut rows = accepted(c, run)?;
+    let place: BTreeMap<CandidateId, usize> =
+        rows.iter().enumerate().map(|(at, row)| (row.id, at)).collect();
+    for (id, round) in rounds(c, run)? {
+        rows[place[&id]].rounds.push(round);
+    }
+    for (id, training) in trainings(c, run)? {
+        rows[place[&id]].training = Some(training);
+    }
+    for (id, kind) in ends(c, run)? {
+        rows[place[&id]].ended = Some(kind);
+    }
+    for (id, error) in tests(c, run)? {
+        rows[place[&id]].test_error = Some(error);
+    }
+    for row in &mut rows {
+        row.measurement = combine(&row.rounds);
+    }
+    Ok(rows)
+}
+
+fn accepted(c: &Connection, run: &str) -> Result<Vec<CandidateRow>> {
+    let sql = "SELECT id, parent, generation, parameters, macs, predicted_latency_us
+               FROM candidate WHERE run = ?1 ORDER BY id";
+    read::all(c, sql, [run], |row| {
+        Ok(CandidateRow {
+            id: row.get(0)?,
+            parent: row.get(1)?,
+            generation: row.get(2)?,
+            parameters: row.get(3)?,
+            macs: row.get(4)?,
+            predicted_latency_us: row.get(5)?,
+            rounds: Vec::new(),
+            measurement: None,
+            training: None,
+            test_error: None,
+            ended: None,
+        })
+    })
+}
+
+fn rounds(c: &Connection, run: &str) -> Result<Vec<(CandidateId, Round)>> {
+    let sql = "SELECT candidate, round, latency_us, latency_low_us, latency_high_us, memory_bytes,
+                      model_bytes, verdict
+               FROM measurement WHERE run = ?1 ORDER BY seq";
+    read::all(c, sql, [run], |row| {
+        let round = Round {
+            round: row.get(1)?,
+            latency_us: row.get(2)?,
+            latency_interval_us: [row.get(3)?, row.get(4)?],
+            memory_bytes: row.get(5)?,
+            model_bytes: row.get(6)?,
+            verdict: row.get(7)?,
+        };
+        Ok((row.get(0)?, round))
+    })
+}
+
+fn trainings(c: &Connection, run: &str) -> Result<Vec<(CandidateId, Training)>> {
+    let sql = "SELECT candidate, error, error_low, error_high, epochs, weights_blob, onnx_blob,
+                      train_s, at_s
+               FROM training WHERE run = ?1 ORDER BY seq";
+    read::all(c, sql, [run], |row| {
+        let training = Training {
+            error: row.get(1)?,
+            error_interval: [row.get(2)?, row.get(3)?],
+            epochs: row.get(4)?,
+            weights: row.get(5)?,
+            onnx: row.get(6)?,
+            train_s: row.get(7)?,
+            at_s: row.get(8)?,
+        };
+        Ok((row.get(0)?, training))
+    })
+}
+
+fn ends(c: &Connection, run: &str) -> Result<Vec<(CandidateId, EndKind)>> {
+    let sql = "SELECT candidate, kind FROM ended WHERE run = ?1 ORDER BY seq";
+    read::all(c, sql, [run], |row| Ok((row.get(0)?, read::end_kind(row, 1)?)))
+}
+
+fn tests(c: &Connection, run: &str) -> Result<Vec<(CandidateId, f64)>> {
+    let sql = "SELECT candidate, error FROM tested WHERE run = ?1 ORDER BY seq";
+    read::all(c, sql, [run], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Everything recorded of candidate `id`.
+pub(super) fn whole(c: &Connection, run: &str, id: CandidateId) -> Result<Option<Whole>> {
+    let mut records = read::accepted(c, run, Some(id))?;
+    records.extend(read::measured(c, run, Some(id))?);
+    records.extend(read::trained(c, run, Some(id))?);
+    records.extend(read::ended(c, run, Some(id))?);
+    records.extend(read::tested(c, run, Some(id))?);
+    let mut whole: Option<Whole> = None;
+    for (_, record) in records {
+        match (record, &mut whole) {
+            (Record::Accepted(accepted), _) => {
+                let (measured, trained, ended, test_error) = (Vec::new(), None, None, None);
+                whole = Some(Whole { accepted, measured, trained, ended, test_error });
+            }
+            (Record::Measured(measured), Some(whole)) => whole.measured.push(measured),
+            (Record::Trained(trained), Some(whole)) => whole.trained = Some(trained),
+            (Record::Ended(ended), Some(whole)) => whole.ended = Some(ended),
+            (Record::Tested { error, .. }, Some(whole)) => whole.test_error = Some(error),
+            (Record::Told(_), _) | (_, None) => {}
+        }
+    }
+    Ok(whole)
+}
+
+/// From the seed to `id`, which is last; empty if there is no such candidate.
+pub(super) fn lineage(c: &Connection, run: &str, id: CandidateId) -> Result<Vec<Ancestor>> {
+    let sql = "WITH RECURSIVE line (id, parent, steps_json) AS (
+                   SELECT id, parent, steps_json FROM candidate WHERE run = ?1 AND id = ?2
+                   UNION
+                   SELECT c.id, c.parent, c.steps_json FROM candidate AS c
+                   JOIN line ON c.run = ?1 AND c.id = line.parent
+               )
+               SELECT line.id, steps_json, error FROM line
+               LEFT JOIN training ON training.run = ?1 AND training.candidate = line.id
+               ORDER BY line.id";
+    read::all(c, sql, params![run, id], |row| {
+        let id = row.get(0)?;
+        let steps: Vec<Step> = read::json(row, 1)?;
+        Ok(Ancestor {
+            id,
+            morphisms: steps.into_iter().map(|step| step.morphism).collect(),
+            outcomes: read::outcomes(c, run, id)?,
+            error: row.get(2)?,
+        })
+    })
+}
+
+/// What every morphism did, with the candidate it was part of, in order.
+pub(super) fn outcomes(c: &Connection, run: &str) -> Result<Vec<(CandidateId, StepOutcome)>> {
+    let sql = "SELECT candidate FROM training WHERE run = ?1 ORDER BY candidate";
+    let trained: Vec<CandidateId> = read::all(c, sql, [run], |row| row.get(0))?;
+    let mut found = Vec::new();
+    for id in trained {
+        found.extend(read::outcomes(c, run, id)?.into_iter().map(|outcome| (id, outcome)));
+    }
+    Ok(found)
+}
+
+/// Ends with their reasons, in order.
+pub(super) fn ended(c: &Connection, run: &str) -> Result<Vec<Ended>> {
+    let records = read::ended(c, run, None)?.into_iter();
+    Ok(records
+        .filter_map(|(_, record)| match record {
+            Record::Ended(ended) => Some(ended),
+            Record::Accepted(_)
+            | Record::Measured(_)
+            | Record::Trained(_)
+            | Record::Told(_)
+            | Record::Tested { .. } => None,
+        })
+        .collect())
+}
+
+/// Generations that were told, in order: the trace of the hypervolume.
+pub(super) fn told(c: &Connection, run: &str) -> Result<Vec<Told>> {
+    let records = read::told(c, run)?.into_iter();
+    Ok(records
+        .filter_map(|(_, record)| match record {
+            Record::Told(told) => Some(told),
+            Record::Accepted(_)
+            | Record::Measured(_)
+            | Record::Trained(_)
+            | Record::Ended(_)
+            | Record::Tested { .. } => None,
+        })
+        .collect())
+}
+
+/// Where the candidates of `run` went.
+pub(super) fn counts(c: &Connection, run: &str) -> Result<Counts> {
+    let sql = "
+        SELECT
+            coalesce((SELECT max(proposed) FROM told WHERE run = ?1), 0)
+              + coalesce((SELECT sum(looked_at) FROM (
+                    SELECT max(proposed) AS looked_at FROM candidate
+                    WHERE run = ?1 AND generation >
+                        (SELECT coalesce(max(generation), -1) FROM told WHERE run = ?1)
+                    GROUP BY generation)), 0),
+            (SELECT count(*) FROM candidate WHERE run = ?1),
+            (SELECT count(*) FROM ended WHERE run = ?1 AND kind = 'killed-before-training'),
+            (SELECT count(*) FROM ended WHERE run = ?1 AND kind = 'stopped-in-training'),
+            (SELECT count(*) FROM training WHERE run = ?1 AND candidate NOT IN
+                (SELECT candidate FROM ended WHERE run = ?1)),
+            (SELECT count(*) FROM ended WHERE run = ?1 AND kind IN ('diverged', 'failed')),
+            (SELECT coalesce(sum(epochs), 0) FROM training WHERE run = ?1 AND candidate NOT IN
+                (SELECT candidate FROM ended WHERE run = ?1))
+              + (SELECT coalesce(sum(epochs), 0) FROM ended WHERE run = ?1),
+            (SELECT coalesce(sum(epochs_saved), 0) FROM ended WHERE run = ?1)";
+    c.query_row(sql, [run], |row| {
+        Ok(Counts {
+            proposed: row.get(0)?,
+            accepted: row.get(1)?,
+            killed_before_training: row.get(2)?,
+            stopped_in_training: row.get(3)?,
+            trained: row.get(4)?,
+            failed: row.get(5)?,
+            epochs: row.get(6)?,
+            epochs_saved: row.get(7)?,
+        })
+    })
+}
