@@ -1,0 +1,180 @@
+//! Samples and data sets as values: parts, counts, fingerprint.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rand::seq::SliceRandom;
+
+use crate::data::DataSet;
+use crate::data::Pixels;
+use crate::data::Samples;
+use crate::data::stream::Purpose;
+use crate::data::stream::stream;
+
+impl Samples {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// No image at all?
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Number of values of one image, `C·H·W`.
+    pub fn image_len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Copies image `index` into `out`, `[C, H, W]`.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is out of range or `out` has another length than one image.
+    pub fn copy_image(&self, index: usize, out: &mut [f32]) {
+        let len = self.image_len();
+        assert_eq!(out.len(), len, "one image");
+        let range = index * len..(index + 1) * len;
+        match &self.pixels {
+            Pixels::U8(all) => {
+                out.iter_mut().zip(&all[range]).for_each(|(o, &p)| *o = f32::from(p));
+            }
+            Pixels::F32(all) => out.copy_from_slice(&all[range]),
+        }
+    }
+
+    /// The images `indices`, in their order, repeated as often as they are named.
+    ///
+    /// # Panics
+    ///
+    /// If an index is out of range.
+    pub fn subset(&self, indices: &[usize]) -> Samples {
+        let labels = indices.iter().map(|&i| self.labels[i]).collect();
+        let pixels = match &self.pixels {
+            Pixels::U8(all) => Pixels::U8(Arc::new(gather(all, self.image_len(), indices))),
+            Pixels::F32(all) => Pixels::F32(Arc::new(gather(all, self.image_len(), indices))),
+        };
+        Samples { shape: self.shape, pixels, labels: Arc::new(labels) }
+    }
+
+    /// `count` images in the order they have here, chosen by `seed`, each class with its share.
+    ///
+    /// Shares are rounded by largest remainder; with `count` at or above [`len`](Self::len)
+    /// everything is kept.
+    pub fn take(&self, count: usize, seed: u64) -> Samples {
+        if count >= self.len() {
+            return self.clone();
+        }
+        let mut by_class = self.indices_by_class();
+        let sizes: Vec<usize> = by_class.iter().map(Vec::len).collect();
+        let mut random = stream(seed, 0, 0, Purpose::Subset);
+        let mut kept = Vec::with_capacity(count);
+        for (indices, quota) in by_class.iter_mut().zip(apportion(count, &sizes)) {
+            indices.shuffle(&mut random);
+            kept.extend_from_slice(&indices[..quota]);
+        }
+        kept.sort_unstable();
+        self.subset(&kept)
+    }
+
+    /// Number of images of each of `classes` classes.
+    ///
+    /// # Panics
+    ///
+    /// If a label is not below `classes`.
+    pub fn class_counts(&self, classes: usize) -> Vec<usize> {
+        let mut counts = vec![0; classes];
+        self.labels.iter().for_each(|&label| counts[label as usize] += 1);
+        counts
+    }
+
+    /// Indices of the images of each class, up to the largest label that occurs.
+    pub(super) fn indices_by_class(&self) -> Vec<Vec<usize>> {
+        let classes = self.labels.iter().max().map_or(0, |&most| most as usize + 1);
+        let mut by_class = vec![Vec::new(); classes];
+        for (index, &label) in self.labels.iter().enumerate() {
+            by_class[label as usize].push(index);
+        }
+        by_class
+    }
+
+    /// A digest of the values of each image; equal for identical images, however they are stored.
+    pub(super) fn digests(&self) -> Vec<blake3::Hash> {
+        let mut image = vec![0.0f32; self.image_len()];
+        let mut bytes = vec![0; 4 * image.len()];
+        let digest = |index| {
+            self.copy_image(index, &mut image);
+            for (four, value) in bytes.chunks_exact_mut(4).zip(&image) {
+                // Adding zero makes one zero of both.
+                four.copy_from_slice(&(value + 0.0).to_le_bytes());
+            }
+            blake3::hash(&bytes)
+        };
+        (0..self.len()).map(digest).collect()
+    }
+}
+
+impl DataSet {
+    /// A hash of pixels, labels, class names and split, as 64 hexadecimal digits.
+    ///
+    /// Independent of the name, so that a folder may move.
+    pub fn fingerprint(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        self.shape.iter().for_each(|&n| hash_number(&mut hasher, n));
+        hash_number(&mut hasher, self.classes.len());
+        for class in &self.classes {
+            hash_number(&mut hasher, class.len());
+            hasher.update(class.as_bytes());
+        }
+        for part in self.parts() {
+            hash_number(&mut hasher, part.len());
+            for (label, digest) in part.labels.iter().zip(part.digests()) {
+                hash_number(&mut hasher, *label as usize);
+                hasher.update(digest.as_bytes());
+            }
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// Share of the largest class of the validation part: one minus the error of always guessing it.
+    pub fn largest_class_share(&self) -> f64 {
+        let counts = self.validation.class_counts(self.classes.len());
+        let largest = counts.into_iter().max().unwrap_or(0);
+        largest as f64 / self.validation.len().max(1) as f64
+    }
+
+    /// Number of images that also occur in another part; 0 for every data set that was loaded.
+    pub fn leaks(&self) -> usize {
+        let digests = self.parts().map(Samples::digests);
+        let seen: [HashSet<&blake3::Hash>; 3] =
+            [0, 1, 2].map(|part| digests[part].iter().collect());
+        let elsewhere = |part: usize, digest| (0..3).any(|o| o != part && seen[o].contains(digest));
+        (0..3).map(|part| digests[part].iter().filter(|d| elsewhere(part, *d)).count()).sum()
+    }
+
+    fn parts(&self) -> [&Samples; 3] {
+        [&self.train, &self.validation, &self.test]
+    }
+}
+
+fn hash_number(hasher: &mut blake3::Hasher, number: usize) {
+    hasher.update(&(number as u64).to_le_bytes());
+}
+
+fn gather<T: Copy>(all: &[T], image_len: usize, indices: &[usize]) -> Vec<T> {
+    let mut out = Vec::with_capacity(indices.len() * image_len);
+    indices.iter().for_each(|&i| out.extend_from_slice(&all[i * image_len..(i + 1) * image_len]));
+    out
+}
+
+/// Splits `count` in proportion to `sizes`, by largest remainder; ties go to the earlier.
+fn apportion(count: usize, sizes: &[usize]) -> Vec<usize> {
+    let total: usize = sizes.iter().sum::<usize>().max(1);
+    let mut quotas: Vec<usize> = sizes.iter().map(|size| count * size / total).collect();
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    order.sort_by_key(|&class| std::cmp::Reverse(count * sizes[class] % total));
+    let missing = count - quotas.iter().sum::<usize>();
+    order.iter().take(missing).for_each(|&class| quotas[class] += 1);
+    quotas
+}
