@@ -75,6 +75,7 @@ fn insert_accepted(c: &Connection, run: &str, seq: i64, record: &Accepted) -> ru
         graph,
         arch,
         steps,
+        between,
         parameters,
         macs,
         predicted_latency_us,
@@ -98,7 +99,11 @@ fn insert_accepted(c: &Connection, run: &str, seq: i64, record: &Accepted) -> ru
             at_s
         ],
     )?;
-    insert(c, "INSERT INTO graph VALUES (?1, ?2, ?3)", params![run, candidate, json(graph)])
+    insert(
+        c,
+        "INSERT INTO graph VALUES (?1, ?2, ?3, ?4)",
+        params![run, candidate, json(graph), json(between)],
+    )
 }
 
 fn insert_measured(c: &Connection, run: &str, seq: i64, record: &Measured) -> rusqlite::Result<()> {

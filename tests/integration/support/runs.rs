@@ -137,6 +137,7 @@ impl MadeUp {
             arch: graph.arch_id(),
             graph,
             steps: steps.clone(),
+            between: Vec::new(),
             parameters: cost.parameters,
             macs: cost.macs.0,
             predicted_latency_us: (id > 5).then_some(predicted),
