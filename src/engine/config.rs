@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::data::Augment;
+use crate::data::LoadOptions;
 use crate::pareto::Objective;
 use crate::search::Acceptance;
 use crate::units::Bytes;
@@ -20,8 +21,8 @@ use crate::units::Micros;
 pub struct RunConfig {
     /// `digits`, `fashion-mnist`, or a path.
     pub data: String,
-    /// Most training images, a stratified subset; 0 for all.
-    pub data_limit: usize,
+    /// How it is read and split.
+    pub split: LoadOptions,
     /// Address of the device that is measured, e.g. `local`.
     pub device: String,
     /// `tract` or `ort`.
@@ -66,9 +67,9 @@ pub struct TrainingConfig {
     pub trainer: String,
     /// Candidates trained side by side, one thread each; 0 for one on each core.
     pub lanes: usize,
-    /// Epochs of a network that starts from random weights.
+    /// Epochs of a network that starts from random weights; 0 for what suits the data.
     pub epochs_from_scratch: u32,
-    /// Epochs of a child with inherited weights.
+    /// Epochs of a child with inherited weights; 0 for what suits the data.
     pub epochs_of_child: u32,
     /// Epochs of distillation from the parent after an approximate morphism.
     pub epochs_of_distillation: u32,
@@ -84,8 +85,8 @@ pub struct TrainingConfig {
     pub weight_decay: f32,
     /// Share of the target that all classes have alike.
     pub label_smoothing: f32,
-    /// What is done to training images.
-    pub augment: Augment,
+    /// What is done to training images; by default what suits the data.
+    pub augment: Option<Augment>,
 }
 
 /// What a run may spend, counted over all its parts.
@@ -113,7 +114,7 @@ impl Default for RunConfig {
     fn default() -> Self {
         RunConfig {
             data: "digits".into(),
-            data_limit: 0,
+            split: LoadOptions::default(),
             device: "local".into(),
             runtime: "tract".into(),
             threads: 1,
@@ -144,8 +145,8 @@ impl Default for TrainingConfig {
         TrainingConfig {
             trainer: "cpu".into(),
             lanes: 0,
-            epochs_from_scratch: 20,
-            epochs_of_child: 8,
+            epochs_from_scratch: 0,
+            epochs_of_child: 0,
             epochs_of_distillation: 1,
             batch: 64,
             learning_rate: 0.1,
@@ -153,7 +154,7 @@ impl Default for TrainingConfig {
             momentum: 0.9,
             weight_decay: 5e-4,
             label_smoothing: 0.05,
-            augment: Augment { shift: 1, ..Augment::default() },
+            augment: None,
         }
     }
 }
@@ -210,8 +211,6 @@ impl RunConfig {
         count("search.children", self.search.children)?;
         count("search.accept", self.search.accept)?;
         count("training.batch", self.training.batch)?;
-        count("training.epochs_from_scratch", self.training.epochs_from_scratch as usize)?;
-        count("training.epochs_of_child", self.training.epochs_of_child as usize)?;
         let errors = self.objectives.iter().filter(|o| **o == Objective::Error).count();
         let mut distinct = self.objectives.clone();
         distinct.sort_by_key(|o| o.to_string());

@@ -1,4 +1,6 @@
 //! What happens, for whoever watches: the only way out beside the store.
+use serde::Serialize;
+
 use crate::store::CandidateId;
 use crate::store::Ended;
 use crate::store::Measured;
@@ -6,7 +8,8 @@ use crate::store::Trained;
 use crate::train::Epoch;
 
 /// Something happened. The state after it is handed out beside it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The run begins, or goes on after a stop.
     Started {

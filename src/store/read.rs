@@ -102,7 +102,7 @@ pub(super) fn accepted(
 ) -> Result<Vec<Numbered>> {
     let sql = format!(
         "SELECT seq, id, parent, generation, proposed, json, arch, steps_json, parameters, macs,
-                predicted_latency_us, at_s, between_json
+                predicted_latency_us, at_s
          FROM candidate JOIN graph ON graph.run = candidate.run AND graph.candidate = id
          WHERE candidate.run = ?1 AND {} ORDER BY seq",
         restricted("id", only)
@@ -116,7 +116,6 @@ pub(super) fn accepted(
             graph: json(row, 5)?,
             arch: row.get::<_, String>(6)?.parse().map_err(|e: String| unreadable(6, e))?,
             steps: json(row, 7)?,
-            between: json(row, 12)?,
             parameters: row.get(8)?,
             macs: row.get(9)?,
             predicted_latency_us: row.get(10)?,

@@ -75,8 +75,6 @@ pub struct Accepted {
     pub arch: ArchId,
     /// Morphisms from the parent, in order.
     pub steps: Vec<Step>,
-    /// Structures on the way from the parent: after each step but the last.
-    pub between: Vec<Graph>,
     /// Trainable parameters.
     pub parameters: u64,
     /// Multiply-accumulates.

@@ -75,7 +75,6 @@ fn insert_accepted(c: &Connection, run: &str, seq: i64, record: &Accepted) -> ru
         graph,
         arch,
         steps,
-        between,
         parameters,
         macs,
         predicted_latency_us,
@@ -99,11 +98,7 @@ fn insert_accepted(c: &Connection, run: &str, seq: i64, record: &Accepted) -> ru
             at_s
         ],
     )?;
-    insert(
-        c,
-        "INSERT INTO graph VALUES (?1, ?2, ?3, ?4)",
-        params![run, candidate, json(graph), json(between)],
-    )
+    insert(c, "INSERT INTO graph VALUES (?1, ?2, ?3)", params![run, candidate, json(graph)])
 }
 
 fn insert_measured(c: &Connection, run: &str, seq: i64, record: &Measured) -> rusqlite::Result<()> {

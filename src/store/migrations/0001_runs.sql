@@ -37,13 +37,11 @@ CREATE TABLE candidate (
     FOREIGN KEY (run, parent) REFERENCES candidate (run, id)
 ) STRICT;
 
--- The structure of a candidate, and those between its parent and it (after each step but the
--- last), apart so that reading a front does not read it.
+-- The structure of a candidate, apart so that reading a front does not read it.
 CREATE TABLE graph (
-    run          TEXT    NOT NULL,
-    candidate    INTEGER NOT NULL,
-    json         TEXT    NOT NULL,
-    between_json TEXT    NOT NULL,
+    run       TEXT    NOT NULL,
+    candidate INTEGER NOT NULL,
+    json      TEXT    NOT NULL,
     UNIQUE (run, candidate),
     FOREIGN KEY (run, candidate) REFERENCES candidate (run, id)
 ) STRICT;

@@ -137,7 +137,6 @@ impl MadeUp {
             arch: graph.arch_id(),
             graph,
             steps: steps.clone(),
-            between: Vec::new(),
             parameters: cost.parameters,
             macs: cost.macs.0,
             predicted_latency_us: (id > 5).then_some(predicted),
