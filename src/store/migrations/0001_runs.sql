@@ -52,7 +52,7 @@ CREATE TABLE measurement (
     run             TEXT    NOT NULL,
     candidate       INTEGER NOT NULL,
     round           INTEGER NOT NULL,
-    latency_us      REAL    NOT NULL,
+    latency_us      REAL    NOT NULL CHECK (latency_us BETWEEN 0 AND 1e300),
     latency_low_us  REAL    NOT NULL,
     latency_high_us REAL    NOT NULL,
     memory_bytes    INTEGER,
@@ -78,7 +78,7 @@ CREATE TABLE training (
     seq          INTEGER PRIMARY KEY,
     run          TEXT    NOT NULL,
     candidate    INTEGER NOT NULL,
-    error        REAL    NOT NULL,
+    error        REAL    NOT NULL CHECK (error BETWEEN 0 AND 1),
     error_low    REAL    NOT NULL,
     error_high   REAL    NOT NULL,
     weights_blob TEXT,
@@ -149,7 +149,7 @@ CREATE TABLE tested (
     seq       INTEGER PRIMARY KEY,
     run       TEXT    NOT NULL,
     candidate INTEGER NOT NULL,
-    error     REAL    NOT NULL,
+    error     REAL    NOT NULL CHECK (error BETWEEN 0 AND 1),
     UNIQUE (run, candidate),
     FOREIGN KEY (run, candidate) REFERENCES candidate (run, id)
 ) STRICT;
