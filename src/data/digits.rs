@@ -9,6 +9,9 @@ use crate::data::Pixels;
 use crate::data::Samples;
 use crate::data::source::Source;
 
+/// As [`load`](crate::data::load) takes it.
+pub(super) const NAME: &str = "digits";
+
 /// Rows of 64 pixels, 0 to 16, and the digit.
 const DIGITS: &[u8] = include_bytes!("../../models/digits/digits.csv.gz");
 

@@ -53,9 +53,9 @@ pub enum DataError {
     /// A file that belongs to another is not there.
     #[error("`{}` lacks `{file}`", folder.display())]
     MissingFile {
-        /// The folder.
+        /// The folder or archive.
         folder: PathBuf,
-        /// Its name without `.gz`.
+        /// Its name without ending.
         file: String,
     },
 
@@ -77,6 +77,15 @@ pub enum DataError {
         expected: &'static str,
         /// As its header says.
         found: u8,
+    },
+
+    /// Packed data that does not unpack.
+    #[error("`{}` is damaged", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        source: io::Error,
     },
 
     /// The file ends before its header's promise.
@@ -299,11 +308,10 @@ impl DataError {
             Self::UnknownFolder { .. } => {
                 "put the images of each class into a folder of their own: `data/cat/1.png`, `data/dog/1.png`"
             }
-            Self::MissingFile { .. } => {
-                "images and labels come in pairs of IDX files; copy the other one too"
-            }
+            Self::MissingFile { .. } => "images and labels come in pairs; add the other one too",
             Self::NotIdx { .. } => "get the file again; it may be an error page or another format",
             Self::IdxDimensions { .. } => "images and labels may have been swapped",
+            Self::Corrupt { .. } => "get the file again: the download or the copy went wrong",
             Self::Truncated { .. } => "get the file again: the download or the copy was cut off",
             Self::TrailingBytes { .. } => "get the file again: its header and its contents differ",
             Self::TooLarge { .. } => "make the data set smaller: fewer or smaller images",

@@ -1,12 +1,25 @@
 //! From a name or a path to a data set.
 
+use std::fs;
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::data::DataError;
 use crate::data::DataSet;
 use crate::data::digits;
+use crate::data::fashion;
+use crate::data::folder;
+use crate::data::idx;
+use crate::data::npz;
+use crate::data::source::Source;
 use crate::data::split::split;
+
+/// Sides of an image that a folder is resized to.
+const SIDES: RangeInclusive<usize> = 1..=1024;
 
 /// How a data set is read and split. [`LoadOptions::default`] is the default of every field.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,7 +64,16 @@ pub struct KnownDataSet {
     pub missing: Option<&'static str>,
 }
 
-/// Reads and splits the data set `spec`.
+/// Reads and splits the data set `spec`, by the rules of the room.
+///
+/// `spec` is `digits`, `fashion-mnist`, or the path of
+///
+/// - a folder with the IDX files of MNIST, gzipped or not;
+/// - a folder of class folders of PNG and JPEG files, or of such folders `train`, `val`, `test`;
+/// - an npz file with `x_train` and `y_train` (`x_val`, `y_val`, `x_test`, `y_test`), MedMNIST's
+///   names, `images` and `labels`, or `x` and `y`.
+///
+/// Deterministic: the same files, options and `spec` give the same data set.
 ///
 /// # Errors
 ///
@@ -59,8 +81,9 @@ pub struct KnownDataSet {
 pub fn load(spec: &str, options: &LoadOptions) -> Result<DataSet, DataError> {
     options.check()?;
     let source = match spec {
-        "digits" => digits::read(),
-        _ => return Err(DataError::Unknown { spec: spec.to_owned() }),
+        digits::NAME => digits::read(),
+        fashion::NAME => fashion::read()?,
+        path => read_path(Path::new(path), options)?,
     };
     source.check(spec)?;
     split(spec, source, options)
@@ -68,11 +91,37 @@ pub fn load(spec: &str, options: &LoadOptions) -> Result<DataSet, DataError> {
 
 /// The data sets that have a name.
 pub fn datasets() -> Vec<KnownDataSet> {
-    vec![KnownDataSet {
-        name: "digits",
-        about: "1797 handwritten digits, 8x8, grey, values 0 to 16 (bundled)",
-        missing: None,
-    }]
+    vec![
+        KnownDataSet {
+            name: digits::NAME,
+            about: "1797 handwritten digits, 8x8, grey, values 0 to 16 (bundled)",
+            missing: None,
+        },
+        KnownDataSet {
+            name: fashion::NAME,
+            about: "70000 pieces of clothing, 28x28, grey, values 0 to 255, own test part",
+            missing: fashion::missing(),
+        },
+    ]
+}
+
+fn read_path(path: &Path, options: &LoadOptions) -> Result<Source, DataError> {
+    let kind = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(DataError::Unknown { spec: path.display().to_string() });
+        }
+        Err(source) => return Err(DataError::Io { path: path.to_owned(), source }),
+    };
+    if kind.is_dir() && idx::is_here(path) {
+        idx::read_folder(path, None)
+    } else if kind.is_dir() {
+        folder::read(path, options)
+    } else if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
+        npz::read(path)
+    } else {
+        Err(DataError::UnknownFormat { path: path.to_owned() })
+    }
 }
 
 impl LoadOptions {
@@ -81,6 +130,16 @@ impl LoadOptions {
         if !(validation > 0.0 && test > 0.0 && validation + test < 1.0) {
             return Err(DataError::BadShares { validation, test });
         }
-        Ok(())
+        let bad = |option, value, expected| Err(DataError::BadOption { option, value, expected });
+        match self.image_size {
+            Some([height, width]) if !(SIDES.contains(&height) && SIDES.contains(&width)) => {
+                bad("image_size", format!("{height}x{width}"), "two sides from 1 to 1024")
+            }
+            Some(_) | None => Ok(()),
+        }?;
+        match self.channels {
+            Some(1 | 3) | None => Ok(()),
+            Some(other) => bad("channels", other.to_string(), "1 (grey) or 3 (colour)"),
+        }
     }
 }

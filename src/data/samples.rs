@@ -115,6 +115,21 @@ impl Samples {
     }
 }
 
+impl Pixels {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Pixels::U8(all) => all.len(),
+            Pixels::F32(all) => all.len(),
+        }
+    }
+
+    /// No value at all?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 impl DataSet {
     /// A hash of pixels, labels, class names and split, as 64 hexadecimal digits.
     ///
