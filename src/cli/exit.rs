@@ -68,6 +68,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         EngineError::ImpossibleLimit { .. } => Some(Exit::BadInput),
         EngineError::NothingTrained { .. }
         | EngineError::Weights { .. }
+        | EngineError::Replay(_)
         | EngineError::Reference(_) => None,
     }
 }

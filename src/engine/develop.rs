@@ -88,7 +88,7 @@ impl Material {
     /// Takes the parts of `data` that development looks at.
     pub fn new(data: DataSet) -> Material {
         Material {
-            statistics: data.train.channel_statistics(),
+            statistics: crate::data::channel_statistics(&data.train),
             observed: data.train.take(OBSERVED_IMAGES, 1),
             calibration: data.train.take(CALIBRATION_IMAGES, 2),
             probe: data.validation.take(PROBE_IMAGES, 3),
@@ -141,7 +141,7 @@ pub fn develop(
 }
 
 fn is_approximate(name: &str) -> bool {
-    morphism::by_name(name).is_some_and(|m| m.exactness() == Exactness::Approximate)
+    morphism::by_name(name).is_ok_and(|m| m.exactness() == Exactness::Approximate)
 }
 
 /// Applies the chain of morphisms to the parent's weights, counting the error at each link.
@@ -156,9 +156,7 @@ fn inherit(
     let mut outcomes = Vec::new();
     let mut before = trainer.evaluate(&network, &material.probe)?.error.0;
     for applied in steps {
-        let name = &applied.step.morphism;
-        let morphism = morphism::by_name(name);
-        let morphism = morphism.ok_or_else(|| MorphismError::Unknown(name.clone()))?;
+        let morphism = morphism::by_name(&applied.step.morphism)?;
         let wanted = morphism.observes(&network.graph, applied);
         let seen = trainer.observe(&network, &material.observed, &wanted)?;
         network = morphism.initialise(&network, applied, &seen, rng)?;

@@ -1,5 +1,6 @@
 //! What can end a run that should have gone on.
 use crate::measure::MeasureError;
+use crate::morphism::MorphismError;
 use crate::pareto::Objective;
 use crate::store::CandidateId;
 use crate::store::StoreError;
@@ -45,6 +46,9 @@ pub enum EngineError {
         /// Why.
         source: WeightsError,
     },
+    /// A recorded step does not fit its parent: the store is of another version.
+    #[error("a recorded morphism cannot be repeated")]
+    Replay(#[from] MorphismError),
     /// The reference point in the store is damaged.
     #[error("the reference point of the run cannot be read")]
     Reference(#[source] serde_json::Error),
@@ -61,6 +65,7 @@ impl EngineError {
             EngineError::Measure(error) => error.hint(),
             EngineError::NothingTrained { .. }
             | EngineError::Weights { .. }
+            | EngineError::Replay(_)
             | EngineError::Reference(_) => None,
         }
     }

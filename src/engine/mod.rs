@@ -44,10 +44,15 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::data::Augment;
+use crate::data::DataSet;
 use crate::graph::Graph;
 use crate::graph::Network;
 use crate::measure;
 use crate::measure::Measurement;
+use crate::morphism;
+use crate::morphism::Applied;
+use crate::morphism::Step;
 use crate::onnx;
 use crate::pareto::Archive;
 use crate::pareto::Member;
@@ -63,7 +68,7 @@ use crate::search::Random;
 use crate::search::Situation;
 use crate::search::Strategy;
 use crate::space::MorphismSpace;
-use crate::stats::wilson_interval;
+use crate::stats::wilson;
 use crate::store::Accepted;
 use crate::store::CandidateId;
 use crate::store::EndKind;
@@ -171,7 +176,7 @@ impl Engine {
         };
         let mut state = State::new(&config.objectives, reference);
         let mut strategy = strategy(&config);
-        for record in store.records(&run.id)? {
+        for record in store.reader()?.records(&run.id)? {
             state.apply(&record);
             if let Record::Told(told) = &record {
                 tell(strategy.as_mut(), &state, &told.candidates);
@@ -292,7 +297,9 @@ impl Engine {
         let records: Vec<Record> = asked.proposals.into_iter().zip(first..).map(|(p, id)| {
             let (parent, steps) = match p.origin {
                 Origin::Scratch => (None, Vec::new()),
-                Origin::Child { parent, steps } => (Some(parent), steps),
+                Origin::Child { parent, steps } => {
+                    (Some(parent), steps.into_iter().map(|applied| applied.step).collect())
+                }
             };
             let cost = p.graph.cost();
             Record::Accepted(Accepted {
@@ -515,10 +522,12 @@ impl Engine {
         let source = match accepted.parent {
             None => Source::Scratch(accepted.graph),
             Some(parent) => {
-                Source::Parent { network: self.network(parent)?, steps: accepted.applied() }
+                let network = self.network(parent)?;
+                let steps = replayed(&network.graph, &accepted.steps)?;
+                Source::Parent { network, steps }
             }
         };
-        let plan = train_plan(&self.config, &source, self.material.data.train.len(), id);
+        let plan = train_plan(&self.config, &source, &self.material.data, id);
         Ok(TrainJob {
             candidate: id,
             source,
@@ -583,8 +592,8 @@ impl Engine {
         }
         self.networks.insert(id, Arc::new(developed.network));
         let n = self.material.data.validation.len();
-        let wrong = (developed.error * n as f64).round() as usize;
-        let error_interval = wilson_interval(wrong, n);
+        let wrong = (developed.error * n as f64).round();
+        let error_interval = wilson(wrong as u64, n as u64, 0.95);
         Ok(Record::Trained(Trained {
             candidate: id,
             error: developed.error,
@@ -605,7 +614,7 @@ impl Engine {
             ("citronade.data", self.run.data.clone()),
             ("citronade.classes", self.material.data.classes.join(",")),
         ];
-        let metadata = metadata.map(|(k, v)| (k.to_owned(), v)).to_vec();
+        let metadata = metadata.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
         onnx::ExportOptions { metadata, ..onnx::ExportOptions::default() }
     }
 
@@ -634,7 +643,7 @@ impl Engine {
                 .map(|(&value, &interval)| Value { value, interval })
                 .collect(),
         });
-        Archive::from_members(members)
+        Archive::from_members(self.config.objectives.clone(), members)
     }
 
     /// Marks what the budget left undone.
@@ -744,17 +753,13 @@ impl Engine {
         }
         let archive = preview.archive();
         let reference = preview.reference().expect("it was just set");
-        let points: Vec<Vec<f64>> = archive
-            .members()
-            .iter()
-            .map(|m| reference.normalise(&m.values.iter().map(|v| v.value).collect::<Vec<_>>()))
-            .collect();
+        let points: Vec<Vec<f64>> = archive.members().iter().map(|m| m.point()).collect();
         let told = Told {
             generation: preview.generation(),
             candidates: preview.open(),
             proposed: preview.counts().proposed,
             hypervolume: reference.hypervolume(&points),
-            front: archive.members().iter().map(front_member).collect(),
+            front: archive.members().into_iter().map(front_member).collect(),
             at_s: self.seconds(),
         };
         let (generation, candidates) = (told.generation, told.candidates.clone());
@@ -873,6 +878,16 @@ fn strategy(config: &RunConfig) -> Box<dyn Strategy> {
     }
 }
 
+/// The chain of structures that recorded steps make of `parent`.
+fn replayed(parent: &Graph, steps: &[Step]) -> Result<Vec<Applied>, EngineError> {
+    let mut chain: Vec<Applied> = Vec::new();
+    for step in steps {
+        let graph = chain.last().map_or(parent, |applied| &applied.graph);
+        chain.push(morphism::replay(graph, step)?);
+    }
+    Ok(chain)
+}
+
 fn lanes(config: &RunConfig) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     match config.training.lanes {
@@ -917,7 +932,7 @@ fn front_member(member: &Member) -> FrontMember {
 
 /// The scale of the hypervolume: set once, from the first generation (`architecture.md`).
 fn reference(config: &RunConfig, state: &State, material: &Material) -> Reference {
-    let guess = 1.0 - material.data.train.largest_class_share();
+    let guess = 1.0 - material.data.largest_class_share();
     let largest = |objective| {
         let all = state.candidates().values().filter_map(|c| state.cheap(c, objective));
         all.map(|v| v.value).reduce(f64::max).unwrap_or(1.0)
@@ -926,7 +941,8 @@ fn reference(config: &RunConfig, state: &State, material: &Material) -> Referenc
         Objective::Error => guess,
         _ => config.limit(objective).unwrap_or_else(|| 4.0 * largest(objective)),
     });
-    Reference::new(&config.objectives, &points.collect::<Vec<_>>())
+    Reference::new(config.objectives.clone(), points.collect())
+        .expect("limits are positive, and so is what was measured")
 }
 
 /// Epochs that a candidate is trained for; 0 in the configuration means by the size of the data.
@@ -942,11 +958,11 @@ fn epochs_of(config: &RunConfig, inherits: bool, images: usize) -> u32 {
     }
 }
 
-fn train_plan(config: &RunConfig, source: &Source, images: usize, id: CandidateId) -> TrainPlan {
+fn train_plan(config: &RunConfig, source: &Source, data: &DataSet, id: CandidateId) -> TrainPlan {
     let training = &config.training;
     let inherits = matches!(source, Source::Parent { .. });
     TrainPlan {
-        epochs: epochs_of(config, inherits, images),
+        epochs: epochs_of(config, inherits, data.train.len()),
         batch: training.batch,
         learning_rate: match inherits {
             true => training.learning_rate_of_child,
@@ -955,7 +971,7 @@ fn train_plan(config: &RunConfig, source: &Source, images: usize, id: CandidateI
         momentum: training.momentum,
         weight_decay: training.weight_decay,
         label_smoothing: training.label_smoothing,
-        augment: training.augment,
+        augment: training.augment.unwrap_or(Augment::for_data(data)),
         seed: config.seed ^ id.rotate_left(32),
         threads: 1,
         ..TrainPlan::default()

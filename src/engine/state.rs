@@ -69,7 +69,7 @@ pub struct Counts {
 }
 
 /// The fold of a run's records.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct State {
     objectives: Vec<Objective>,
     candidates: BTreeMap<CandidateId, Candidate>,
@@ -244,13 +244,13 @@ impl State {
         let error = Value::exact(error);
         let each = self.objectives.iter().map(|&o| match o {
             Objective::Error => Some(error),
-            _ => self.value(candidate, o),
+            _ => self.cheap(candidate, o),
         });
         each.collect()
     }
 
     /// A cheap objective; `None` for the error and for what was not measured.
-    fn value(&self, candidate: &Candidate, objective: Objective) -> Option<Value> {
+    pub fn cheap(&self, candidate: &Candidate, objective: Objective) -> Option<Value> {
         let accepted = &candidate.accepted;
         let first = candidate.rounds.first();
         match objective {
@@ -271,7 +271,7 @@ impl State {
             let candidate = &self.candidates[&id];
             Some(Member { id, values: self.values(candidate)? })
         });
-        Archive::from_members(members)
+        Archive::from_members(self.objectives.clone(), members)
     }
 
     /// Predictor of a measured cost from structure, learnt from the newest candidates of finished
@@ -280,7 +280,7 @@ impl State {
         let open = self.generation();
         let done = self.candidates.values().rev().filter(|c| c.accepted.generation < open);
         let known = done.take(PREDICTOR_MEMORY).filter_map(|c| {
-            let value = self.value(c, objective)?.value;
+            let value = self.cheap(c, objective)?.value;
             Some((c.accepted.graph.clone(), value))
         });
         Predictor::fit(&known.collect::<Vec<_>>())

@@ -47,6 +47,8 @@ pub struct Lemonade {
 
 /// Most morphisms from a parent to a child.
 const MAX_MORPHISMS: usize = 3;
+/// Narrowest kernel of the density, on the logarithm of a cost: a twentieth hardly counts.
+const NARROWEST: f64 = 0.05;
 /// Share of a generation that the density accepts even under [`Acceptance::Surrogate`], so that
 /// the surrogate also sees what it would not have chosen.
 const EXPLORED: f64 = 0.125;
@@ -146,7 +148,7 @@ fn seeds(situation: &Situation<'_>) -> Generation {
 /// Density of the front over the logarithms of the cheap objectives.
 fn front_density(situation: &Situation<'_>) -> Option<Density> {
     let points: Vec<Vec<f64>> = situation.front.iter().map(|p| cheap(situation, p)).collect();
-    (!points.is_empty()).then(|| Density::fit(&points))
+    (!points.is_empty()).then(|| Density::fit(&points, NARROWEST))
 }
 
 /// Logarithms of a front member's cheap objectives.
@@ -202,16 +204,14 @@ fn by_gain(
     rng: &mut ChaCha8Rng,
 ) -> Vec<Child> {
     let Some(reference) = situation.reference else { return Vec::new() };
-    let mut front: Vec<Vec<f64>> =
-        situation.front.iter().map(|p| reference.normalise(&p.values)).collect();
+    let mut front: Vec<Vec<f64>> = situation.front.iter().map(|p| p.values.clone()).collect();
     let mut offers: Vec<(f64, Vec<f64>, Child)> = Vec::new();
     for child in children.drain(..) {
         let graph = &child.steps.last().expect("a child has steps").graph;
         let mut values = child.costs.clone();
         let parent_error = inherit.then_some(child.parent_error);
         values.insert(situation.error_at, surrogate.draw(graph, parent_error, rng));
-        let point = reference.normalise(&values);
-        offers.push((reference.gain(&front, &point), point, child));
+        offers.push((reference.gain(&front, &values), values, child));
     }
     let mut chosen = Vec::new();
     while chosen.len() < wanted {
