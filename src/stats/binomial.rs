@@ -53,6 +53,7 @@ fn ratio(x: f64, [above, below]: &Rational) -> f64 {
     polynomial(above) / polynomial(below)
 }
 
+#[expect(clippy::excessive_precision, reason = "the digits as published")]
 const CENTRE: Rational = [
     [
         3.3871328727963666080e0,
@@ -76,6 +77,7 @@ const CENTRE: Rational = [
     ],
 ];
 
+#[expect(clippy::excessive_precision, reason = "the digits as published")]
 const SHOULDER: Rational = [
     [
         1.42343711074968357734e0,
@@ -99,6 +101,7 @@ const SHOULDER: Rational = [
     ],
 ];
 
+#[expect(clippy::excessive_precision, reason = "the digits as published")]
 const FAR: Rational = [
     [
         6.65790464350110377720e0,
