@@ -2,4 +2,5 @@
 mod architecture;
 mod morphisms;
 mod networks;
+mod space;
 mod support;
