@@ -61,9 +61,7 @@ impl Morphism for Excite {
     }
 
     fn edit(&self, layout: &Layout, site: NodeId, choice: Choice) -> Graph {
-        let Choice::Excite { hidden } = choice else {
-            panic!("`{choice}` is no choice of excite")
-        };
+        let Choice::Excite { hidden } = choice else { panic!("`{choice}` is no choice of excite") };
         let pointwise = |channels| Op::Conv(Conv { bias: true, ..Conv::same(channels, 1) });
         let mut graph = layout.graph().clone();
         let users = graph.users(site);
@@ -136,10 +134,7 @@ fn source_of_scale(layout: &Layout, site: NodeId) -> Option<NodeId> {
             Op::Input { .. }
             | Op::Normalize
             | Op::Activation(
-                Activation::Relu6
-                | Activation::HardSwish
-                | Activation::Silu
-                | Activation::Sigmoid,
+                Activation::Relu6 | Activation::HardSwish | Activation::Silu | Activation::Sigmoid,
             )
             | Op::Add
             | Op::Mul

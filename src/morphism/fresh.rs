@@ -33,7 +33,8 @@ pub(super) fn added(parent: &Graph, child: &Graph) -> Vec<NodeId> {
 
 /// `graph` with the parameters of `parent` at every node that they still name.
 pub(super) fn inherit(parent: &Network, graph: &Graph) -> Network {
-    let kept = graph.nodes().iter().filter_map(|n| Some((n.id, parent.weights.get(&n.id)?.clone())));
+    let kept =
+        graph.nodes().iter().filter_map(|n| Some((n.id, parent.weights.get(&n.id)?.clone())));
     Network { graph: graph.clone(), weights: kept.collect() }
 }
 

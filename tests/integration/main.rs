@@ -1,10 +1,10 @@
 //! All integration tests in one binary: one link, one run.
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like a test")]
-
 mod architecture;
 mod morphisms;
 mod networks;
 mod onnx;
+mod space;
 mod store;
 mod store_process;
 mod support;
