@@ -8,25 +8,15 @@ use crate::graph::NodeId;
 use crate::graph::Op;
 use crate::graph::Shape;
 
-/// Length of [`features`].
+/// Length of [`MorphismSpace::features`](super::MorphismSpace::features).
 pub const FEATURES: usize = 4 + 2 + KINDS + 3 * SIZES;
 /// Kinds of operations that are told apart.
 const KINDS: usize = 11;
 /// Image sizes that are told apart: the input's, its half, and so on; the last means "or less".
 const SIZES: usize = 5;
 
-/// Numbers that tell architectures apart, for surrogates of the search; always [`FEATURES`] many.
-///
-/// In order: logarithms of parameters, multiply-accumulates, peak memory and bytes moved (4);
-/// nodes and convolutions on the longest path (2); counts of 1×1, other dense, grouped, depthwise
-/// up to 3×3 and larger depthwise convolutions, additions, concatenations, gates, poolings,
-/// ReLU-like and other activations (11); for each of 5 image sizes, from the input's downwards by
-/// halves: convolutions, logarithm of their mean width, share of the multiply-accumulates (15).
-///
-/// # Panics
-///
-/// If the graph is not valid.
-pub fn features(graph: &Graph) -> Vec<f64> {
+/// [`super::MorphismSpace::features`].
+pub(super) fn features(graph: &Graph) -> Vec<f64> {
     let cost = graph.cost();
     let moved: u64 = cost.nodes.iter().map(|n| n.bytes_moved).sum();
     let totals = [cost.parameters, cost.macs.0, cost.memory.peak.0, moved];

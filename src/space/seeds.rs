@@ -23,25 +23,8 @@ struct Plan {
     first_stride: usize,
 }
 
-/// Four seed networks, cheapest (fewest parameters) first: dense and separable, small and larger.
-///
-/// Each is one block (convolution, batch normalisation, ReLU) a stage, with widths that double
-/// from stage to stage and a max-pooling between stages, so that 2 to 4 pixels remain along the
-/// shorter side; then global average pooling and a linear layer. In the separable ones all blocks
-/// but the first are a depthwise and a 1×1 convolution. The larger seeds are twice as wide, four
-/// times from 10,000 training `images` on. `input` is `[C, H, W]`.
-///
-/// The smallest has 438 parameters on 8×8 digits and 1,370 on Fashion-MNIST, so it is trained in
-/// seconds.
-///
-/// # Panics
-///
-/// If a size of `input` or `classes` is 0.
-///
-/// # Source
-///
-/// Search space I of Elsken, Metzen, Hutter, *LEMONADE*, ICLR 2019, scaled down to the data.
-pub fn seeds(input: [usize; 3], classes: usize, images: usize) -> Vec<Graph> {
+/// [`super::MorphismSpace::seeds`].
+pub(super) fn seeds(input: [usize; 3], classes: usize, images: usize) -> Vec<Graph> {
     let side = input[1].min(input[2]);
     let stages = 1 + (side / 4).max(1).ilog2() as usize;
     let larger = if images >= MANY_IMAGES { 4 } else { 2 };
