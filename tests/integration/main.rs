@@ -2,4 +2,5 @@
 mod architecture;
 mod latency;
 mod networks;
+mod pareto;
 mod support;
