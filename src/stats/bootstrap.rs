@@ -96,7 +96,7 @@ fn percentiles(
 
 #[cfg(test)]
 mod tests {
-    use super::super::binomial::normal_quantile;
+    use super::super::distribution::normal_quantile;
     use super::super::quantile::median;
     use super::*;
 

@@ -7,4 +7,7 @@ mod onnx;
 mod space;
 mod store;
 mod store_process;
+mod latency;
+mod networks;
+mod pareto;
 mod support;
