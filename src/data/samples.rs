@@ -193,3 +193,92 @@ fn apportion(count: usize, sizes: &[usize]) -> Vec<usize> {
     order.iter().take(missing).for_each(|&class| quotas[class] += 1);
     quotas
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::data::LoadOptions;
+    use crate::data::load;
+
+    fn digits() -> DataSet {
+        load("digits", &LoadOptions::default()).unwrap()
+    }
+
+    fn numbered(labels: Vec<u32>) -> Samples {
+        let pixels = Pixels::F32(Arc::new((0..labels.len()).map(|n| n as f32).collect()));
+        Samples { shape: [1, 1, 1], pixels, labels: Arc::new(labels) }
+    }
+
+    proptest! {
+        #[test]
+        fn a_smaller_set_keeps_order_and_shares(
+            labels in prop::collection::vec(0u32..4, 1..300),
+            count in 0usize..310,
+            seed: u64,
+        ) {
+            let all = numbered(labels);
+            let kept = all.take(count, seed);
+            prop_assert_eq!(kept.len(), count.min(all.len()));
+            prop_assert_eq!(&kept, &all.take(count, seed));
+            let Pixels::F32(numbers) = &kept.pixels else { unreachable!("as written") };
+            prop_assert!(numbers.is_sorted_by(|a, b| a < b));
+            for (number, label) in numbers.iter().zip(kept.labels.iter()) {
+                prop_assert_eq!(all.labels[*number as usize], *label);
+            }
+            for (class, &of_class) in all.class_counts(4).iter().enumerate() {
+                let exact = (kept.len() * of_class) as f64 / all.len() as f64;
+                prop_assert!((kept.class_counts(4)[class] as f64 - exact).abs() < 1.0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_subset_may_repeat_and_reorder() {
+        let part = numbered(vec![3, 1, 2]).subset(&[2, 0, 2]);
+        assert_eq!(part.pixels, Pixels::F32(Arc::new(vec![2.0, 0.0, 2.0])));
+        assert_eq!(part.labels.as_slice(), [2, 3, 2]);
+    }
+
+    #[test]
+    fn the_fingerprint_sees_every_change_but_not_the_name() {
+        let data = digits();
+        let print = data.fingerprint();
+        assert_eq!(print.len(), 64);
+        assert_eq!(DataSet { name: "else".into(), ..data.clone() }.fingerprint(), print);
+
+        let mut changed = vec![data.clone(); 4];
+        changed[0].classes[3] = "three".into();
+        Arc::make_mut(&mut changed[1].test.labels)[5] ^= 1;
+        if let Pixels::U8(pixels) = &mut changed[2].validation.pixels {
+            Arc::make_mut(pixels)[77] ^= 1;
+        }
+        std::mem::swap(&mut changed[3].validation, &mut data.test.clone());
+        for other in changed {
+            assert_ne!(other.fingerprint(), print);
+        }
+    }
+
+    #[test]
+    fn bytes_and_floats_of_the_same_value_are_the_same_image() {
+        let labels = Arc::new(vec![0]);
+        let bytes = Samples { shape: [1, 1, 2], pixels: Pixels::U8(Arc::new(vec![7, 0])), labels };
+        let floats = Samples { pixels: Pixels::F32(Arc::new(vec![7.0, -0.0])), ..bytes.clone() };
+        assert_eq!(bytes.digests(), floats.digests());
+    }
+
+    #[test]
+    fn leaks_are_counted_on_both_sides() {
+        let mut data = digits();
+        assert_eq!(data.leaks(), 0);
+        data.test = data.train.subset(&[4, 9, 4]);
+        assert_eq!(data.leaks(), 5);
+    }
+
+    #[test]
+    fn the_largest_class_is_that_of_validation() {
+        let data = DataSet { validation: numbered(vec![0, 2, 2, 1]), ..digits() };
+        assert_eq!(data.largest_class_share(), 0.5);
+    }
+}
