@@ -254,7 +254,8 @@ mod tests {
         if let Pixels::U8(pixels) = &mut changed[2].validation.pixels {
             Arc::make_mut(pixels)[77] ^= 1;
         }
-        std::mem::swap(&mut changed[3].validation, &mut data.test.clone());
+        let DataSet { validation, test, .. } = &mut changed[3];
+        std::mem::swap(validation, test);
         for other in changed {
             assert_ne!(other.fingerprint(), print);
         }
