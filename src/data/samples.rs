@@ -101,17 +101,11 @@ impl Samples {
 
     /// A digest of the values of each image; equal for identical images, however they are stored.
     pub(super) fn digests(&self) -> Vec<blake3::Hash> {
-        let mut image = vec![0.0f32; self.image_len()];
-        let mut bytes = vec![0; 4 * image.len()];
-        let digest = |index| {
-            self.copy_image(index, &mut image);
-            for (four, value) in bytes.chunks_exact_mut(4).zip(&image) {
-                // Adding zero makes one zero of both.
-                four.copy_from_slice(&(value + 0.0).to_le_bytes());
-            }
-            blake3::hash(&bytes)
-        };
-        (0..self.len()).map(digest).collect()
+        let len = self.image_len();
+        match &self.pixels {
+            Pixels::U8(all) => all.chunks_exact(len).map(blake3::hash).collect(),
+            Pixels::F32(all) => all.chunks_exact(len).map(digest_of_floats).collect(),
+        }
     }
 }
 
@@ -171,6 +165,17 @@ impl DataSet {
     fn parts(&self) -> [&Samples; 3] {
         [&self.train, &self.validation, &self.test]
     }
+}
+
+/// As that of bytes if all values are bytes.
+fn digest_of_floats(image: &[f32]) -> blake3::Hash {
+    if image.iter().all(|&value| f32::from(value as u8) == value) {
+        let bytes: Vec<u8> = image.iter().map(|&value| value as u8).collect();
+        return blake3::hash(&bytes);
+    }
+    // Adding zero makes one zero of both.
+    let bytes: Vec<u8> = image.iter().flat_map(|value| (value + 0.0).to_le_bytes()).collect();
+    blake3::hash(&bytes)
 }
 
 fn hash_number(hasher: &mut blake3::Hasher, number: usize) {
@@ -263,10 +268,13 @@ mod tests {
 
     #[test]
     fn bytes_and_floats_of_the_same_value_are_the_same_image() {
-        let labels = Arc::new(vec![0]);
-        let bytes = Samples { shape: [1, 1, 2], pixels: Pixels::U8(Arc::new(vec![7, 0])), labels };
-        let floats = Samples { pixels: Pixels::F32(Arc::new(vec![7.0, -0.0])), ..bytes.clone() };
-        assert_eq!(bytes.digests(), floats.digests());
+        let of = |pixels, shape| Samples { shape, pixels, labels: Arc::new(vec![0]) };
+        let floats = |values: &[f32]| Pixels::F32(Arc::new(values.to_vec()));
+        let bytes = of(Pixels::U8(Arc::new(vec![7, 0])), [1, 1, 2]);
+        assert_eq!(bytes.digests(), of(floats(&[7.0, -0.0]), [1, 1, 2]).digests());
+        let (plus, minus) = (floats(&[0.5, 0.0]), floats(&[0.5, -0.0]));
+        assert_eq!(of(plus.clone(), [1, 1, 2]).digests(), of(minus, [1, 1, 2]).digests());
+        assert_ne!(of(plus, [1, 1, 2]).digests(), bytes.digests());
     }
 
     #[test]
