@@ -37,8 +37,13 @@ pub struct Batches<'a> {
 impl<'a> Batches<'a> {
     /// Batches of `samples`, whose labels are below `classes`.
     ///
-    /// Passes over the pixels once if a cutout needs their mean.
+    /// Passes over the pixels if a cutout needs their mean.
+    ///
+    /// # Panics
+    ///
+    /// If `augment` does not pass [`Augment::check`].
     pub fn new(samples: &'a Samples, classes: usize, augment: Augment, seed: u64) -> Self {
+        augment.check(samples.shape).expect("augmentation fits the images");
         let mean = match augment.cutout {
             0 => vec![0.0; samples.shape[0]],
             _ => channel_statistics(samples).0,

@@ -280,6 +280,29 @@ mod tests {
             }
         }
 
+        /// A group counts with all its images; the class follows from the pixels.
+        #[test]
+        fn held_out_parts_lack_less_than_a_group(
+            pixels in prop::collection::vec(0u8..8, 40..200),
+            options in any_options(),
+        ) {
+            let images: Vec<_> = pixels.iter().map(|&p| ([p, p], u32::from(p % 2))).collect();
+            let all = samples(&images);
+            let Ok(data) = split("any", Source::of_one_part(names(2), all.clone()), &options) else {
+                return Ok(());
+            };
+            for class in 0..2 {
+                let of_class = all.class_counts(2)[class] as f64;
+                let of_pixel = |pixel: u8| pixels.iter().filter(|&&p| p == pixel).count();
+                let largest = (0..8).filter(|p| usize::from(p % 2) == class).map(of_pixel).max().unwrap();
+                for (part, share) in [(&data.validation, options.validation), (&data.test, options.test)] {
+                    let (count, exact) = (part.class_counts(2)[class] as f64, of_class * share);
+                    prop_assert!(count - exact < 1.0, "{} of {}", count, exact);
+                    prop_assert!(exact - count < 1.0 + largest as f64, "{} of {}", count, exact);
+                }
+            }
+        }
+
         #[test]
         fn the_same_seed_splits_the_same_and_another_does_not(labels in any_labels(), seed: u64) {
             let classes = 1 + *labels.iter().max().unwrap() as usize;
