@@ -32,3 +32,25 @@ pub(super) fn read() -> Source {
         Samples { shape: [1, 8, 8], pixels, labels: Arc::new(labels) },
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digits_are_those_of_scikit_learn() {
+        let source = read();
+        // `load_digits()`: the counts of its documentation, and its first row.
+        let counts = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180];
+        assert_eq!(source.train.class_counts(10), counts);
+        let mut first = [0.0; 64];
+        source.train.copy_image(0, &mut first);
+        assert_eq!(
+            first[..16],
+            [0., 0., 5., 13., 9., 1., 0., 0., 0., 0., 13., 15., 10., 15., 5., 0.]
+        );
+        assert_eq!(source.train.labels[0], 0);
+        let Pixels::U8(pixels) = &source.train.pixels else { unreachable!("bytes") };
+        assert_eq!((pixels.len(), pixels.iter().max()), (1797 * 64, Some(&16)));
+    }
+}

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use crate::data::DataError;
 
-/// Most bytes of one data set's pixels or of one array; what does not fit a laptop beside a training.
+/// Most bytes of pixels in one file or folder: more would not fit a laptop beside a training.
 pub(super) const MAX_BYTES: u64 = 4 << 30;
 
 /// Opens a regular file, through links; a pipe or device would block or never end.

@@ -17,7 +17,8 @@ use crate::data::source::Source;
 /// Reads `root/class/file.png`, or `root/train/class/file.png` with `test` and `val` beside it.
 ///
 /// Classes are the class folders of the training part, by name. PNG and JPEG files are read,
-/// 16-bit values as 8 bits, transparency dropped; other and hidden files are left out.
+/// 16-bit values as 8 bits, transparency and EXIF orientation ignored; other and hidden files are
+/// left out.
 ///
 /// # Errors
 ///

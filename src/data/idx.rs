@@ -335,6 +335,15 @@ mod tests {
     }
 
     #[test]
+    fn a_label_beyond_the_names_is_named() {
+        let (images, labels) = images_and_labels();
+        let files = [("train-images-idx3-ubyte", &*images), ("train-labels-idx1-ubyte", &*labels)];
+        let names = ["a", "b", "c", "d", "e", "f"];
+        let error = read_folder(folder(&files).path(), Some(&names)).unwrap_err();
+        assert!(error.to_string().ends_with("label 1 is 7, not a class"), "{error}");
+    }
+
+    #[test]
     fn parts_of_different_shape_are_an_error() {
         let (images, labels) = images_and_labels();
         let files = [

@@ -143,3 +143,80 @@ impl LoadOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[track_caller]
+    fn check_error(spec: &str, options: &LoadOptions, text: &str, hint: &str) {
+        let error = load(spec, options).unwrap_err();
+        assert!(error.to_string().ends_with(text), "{error}");
+        assert!(error.hint().is_some_and(|h| h.starts_with(hint)), "{:?}", error.hint());
+    }
+
+    #[test]
+    fn what_does_not_exist_is_named_with_a_way_out() {
+        let text = "`nowhere` is neither a known data set nor a file or folder";
+        check_error("nowhere", &LoadOptions::default(), text, "`citronade datasets` lists");
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_named() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("data.tar");
+        fs::write(&path, "x").unwrap();
+        let spec = path.to_str().unwrap();
+        check_error(spec, &LoadOptions::default(), "neither a folder nor `.npz`", "give a folder");
+    }
+
+    #[test]
+    fn a_link_in_a_circle_is_an_error_of_the_disk() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("circle");
+        symlink(&path, &path).unwrap();
+        let error = load(path.to_str().unwrap(), &LoadOptions::default()).unwrap_err();
+        assert!(matches!(error, DataError::Io { .. }), "{error}");
+    }
+
+    #[test]
+    fn shares_that_leave_nothing_are_refused() {
+        for (validation, test) in [(0.0, 0.2), (0.2, -0.1), (0.5, 0.5), (f64::NAN, 0.2)] {
+            let options = LoadOptions { validation, test, ..LoadOptions::default() };
+            check_error("digits", &options, "leave no sensible split", "both shares lie above 0");
+        }
+    }
+
+    #[test]
+    fn digits_are_split_as_promised() {
+        let data = load("digits", &LoadOptions::default()).unwrap();
+        assert_eq!(data.train.len() + data.validation.len() + data.test.len(), 1797);
+        assert_eq!([data.validation.len(), data.test.len()], [359, 359]);
+        assert_eq!((data.shape, data.classes.len()), ([1, 8, 8], 10));
+    }
+
+    #[test]
+    fn too_small_a_limit_names_the_class() {
+        let options = LoadOptions { limit: Some(20), ..LoadOptions::default() };
+        let error = load("digits", &options).unwrap_err();
+        assert!(matches!(error, DataError::TooFew { found: 2, needed: 3, .. }), "{error}");
+    }
+
+    #[test]
+    fn every_known_data_set_loads_or_says_how_to_get_it() {
+        for known in datasets() {
+            let options = LoadOptions { limit: Some(200), ..LoadOptions::default() };
+            match known.missing {
+                None => assert!(load(known.name, &options).is_ok(), "{}", known.name),
+                Some(way_out) => {
+                    let error = load(known.name, &options).unwrap_err();
+                    assert_eq!(error.hint(), Some(way_out));
+                }
+            }
+        }
+    }
+}

@@ -10,8 +10,9 @@
 //! - What a source calls its test part stays whole; an image that it shares with the validation
 //!   or training part is taken from there, and one that validation shares with training is taken
 //!   from training. Identical images inside one part stay.
-//! - Each class is dealt on its own, so each part has its share of each class within one image
-//!   (within one group of identical images where there are any).
+//! - Each class is dealt on its own: validation and test get their share of it within one image
+//!   (within one group of identical images where there are any) and at least one, training the
+//!   rest.
 
 use std::sync::Arc;
 

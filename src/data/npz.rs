@@ -31,6 +31,8 @@ const TRAIN: &[[&str; 2]] = &[
 const VALIDATION: &[[&str; 2]] = &[["x_val", "y_val"], ["val_images", "val_labels"]];
 /// Of the test part.
 const TEST: &[[&str; 2]] = &[["x_test", "y_test"], ["test_images", "test_labels"]];
+/// Most bytes of one array; images pass through floats, which may be four times as large.
+const MAX_ARRAY: u64 = MAX_BYTES / 4;
 /// Names that an error lists.
 const LISTED: usize = 8;
 
@@ -100,12 +102,12 @@ impl Archive {
             .zip
             .by_name(&format!("{name}.npy"))
             .map_err(|error| not_npz(&self.path, &error))?;
-        let array = Array::read(&mut file, MAX_BYTES);
+        let array = Array::read(&mut file, MAX_ARRAY);
         drop(file);
         let path = self.path.join(name);
         array.map_err(|error| match error {
             ArrayError::Unusable(reason) => self.bad_array(name, reason),
-            ArrayError::TooLarge(found) => DataError::TooLarge { path, found, limit: MAX_BYTES },
+            ArrayError::TooLarge(found) => DataError::TooLarge { path, found, limit: MAX_ARRAY },
             ArrayError::Truncated(expected, found) => {
                 DataError::Truncated { path, expected, found }
             }

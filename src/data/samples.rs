@@ -101,17 +101,11 @@ impl Samples {
 
     /// A digest of the values of each image; equal for identical images, however they are stored.
     pub(super) fn digests(&self) -> Vec<blake3::Hash> {
-        let mut image = vec![0.0f32; self.image_len()];
-        let mut bytes = vec![0; 4 * image.len()];
-        let digest = |index| {
-            self.copy_image(index, &mut image);
-            for (four, value) in bytes.chunks_exact_mut(4).zip(&image) {
-                // Adding zero makes one zero of both.
-                four.copy_from_slice(&(value + 0.0).to_le_bytes());
-            }
-            blake3::hash(&bytes)
-        };
-        (0..self.len()).map(digest).collect()
+        let len = self.image_len();
+        match &self.pixels {
+            Pixels::U8(all) => all.chunks_exact(len).map(blake3::hash).collect(),
+            Pixels::F32(all) => all.chunks_exact(len).map(digest_of_floats).collect(),
+        }
     }
 }
 
@@ -173,6 +167,17 @@ impl DataSet {
     }
 }
 
+/// As that of bytes if all values are bytes.
+fn digest_of_floats(image: &[f32]) -> blake3::Hash {
+    if image.iter().all(|&value| f32::from(value as u8) == value) {
+        let bytes: Vec<u8> = image.iter().map(|&value| value as u8).collect();
+        return blake3::hash(&bytes);
+    }
+    // Adding zero makes one zero of both.
+    let bytes: Vec<u8> = image.iter().flat_map(|value| (value + 0.0).to_le_bytes()).collect();
+    blake3::hash(&bytes)
+}
+
 fn hash_number(hasher: &mut blake3::Hasher, number: usize) {
     hasher.update(&(number as u64).to_le_bytes());
 }
@@ -192,4 +197,97 @@ fn apportion(count: usize, sizes: &[usize]) -> Vec<usize> {
     let missing = count - quotas.iter().sum::<usize>();
     order.iter().take(missing).for_each(|&class| quotas[class] += 1);
     quotas
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::data::LoadOptions;
+    use crate::data::load;
+
+    fn digits() -> DataSet {
+        load("digits", &LoadOptions::default()).unwrap()
+    }
+
+    fn numbered(labels: Vec<u32>) -> Samples {
+        let pixels = Pixels::F32(Arc::new((0..labels.len()).map(|n| n as f32).collect()));
+        Samples { shape: [1, 1, 1], pixels, labels: Arc::new(labels) }
+    }
+
+    proptest! {
+        #[test]
+        fn a_smaller_set_keeps_order_and_shares(
+            labels in prop::collection::vec(0u32..4, 1..300),
+            count in 0usize..310,
+            seed: u64,
+        ) {
+            let all = numbered(labels);
+            let kept = all.take(count, seed);
+            prop_assert_eq!(kept.len(), count.min(all.len()));
+            prop_assert_eq!(&kept, &all.take(count, seed));
+            let Pixels::F32(numbers) = &kept.pixels else { unreachable!("as written") };
+            prop_assert!(numbers.is_sorted_by(|a, b| a < b));
+            for (number, label) in numbers.iter().zip(kept.labels.iter()) {
+                prop_assert_eq!(all.labels[*number as usize], *label);
+            }
+            for (class, &of_class) in all.class_counts(4).iter().enumerate() {
+                let exact = (kept.len() * of_class) as f64 / all.len() as f64;
+                prop_assert!((kept.class_counts(4)[class] as f64 - exact).abs() < 1.0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_subset_may_repeat_and_reorder() {
+        let part = numbered(vec![3, 1, 2]).subset(&[2, 0, 2]);
+        assert_eq!(part.pixels, Pixels::F32(Arc::new(vec![2.0, 0.0, 2.0])));
+        assert_eq!(part.labels.as_slice(), [2, 3, 2]);
+    }
+
+    #[test]
+    fn the_fingerprint_sees_every_change_but_not_the_name() {
+        let data = digits();
+        let print = data.fingerprint();
+        assert_eq!(print.len(), 64);
+        assert_eq!(DataSet { name: "else".into(), ..data.clone() }.fingerprint(), print);
+
+        let mut changed = vec![data.clone(); 4];
+        changed[0].classes[3] = "three".into();
+        Arc::make_mut(&mut changed[1].test.labels)[5] ^= 1;
+        if let Pixels::U8(pixels) = &mut changed[2].validation.pixels {
+            Arc::make_mut(pixels)[77] ^= 1;
+        }
+        let DataSet { validation, test, .. } = &mut changed[3];
+        std::mem::swap(validation, test);
+        for other in changed {
+            assert_ne!(other.fingerprint(), print);
+        }
+    }
+
+    #[test]
+    fn bytes_and_floats_of_the_same_value_are_the_same_image() {
+        let of = |pixels, shape| Samples { shape, pixels, labels: Arc::new(vec![0]) };
+        let floats = |values: &[f32]| Pixels::F32(Arc::new(values.to_vec()));
+        let bytes = of(Pixels::U8(Arc::new(vec![7, 0])), [1, 1, 2]);
+        assert_eq!(bytes.digests(), of(floats(&[7.0, -0.0]), [1, 1, 2]).digests());
+        let (plus, minus) = (floats(&[0.5, 0.0]), floats(&[0.5, -0.0]));
+        assert_eq!(of(plus.clone(), [1, 1, 2]).digests(), of(minus, [1, 1, 2]).digests());
+        assert_ne!(of(plus, [1, 1, 2]).digests(), bytes.digests());
+    }
+
+    #[test]
+    fn leaks_are_counted_on_both_sides() {
+        let mut data = digits();
+        assert_eq!(data.leaks(), 0);
+        data.test = data.train.subset(&[4, 9, 4]);
+        assert_eq!(data.leaks(), 5);
+    }
+
+    #[test]
+    fn the_largest_class_is_that_of_validation() {
+        let data = DataSet { validation: numbered(vec![0, 2, 2, 1]), ..digits() };
+        assert_eq!(data.largest_class_share(), 0.5);
+    }
 }

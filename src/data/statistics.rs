@@ -32,3 +32,28 @@ fn channel_sums(samples: &Samples, term: impl Fn(usize, f64) -> f64) -> Vec<f64>
     }
     sums
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::data::Pixels;
+
+    #[test]
+    fn statistics_are_those_of_a_hand_computed_example() {
+        // Two images of two channels of two pixels.
+        let pixels = Pixels::U8(Arc::new(vec![1, 3, 50, 50, 5, 7, 50, 50]));
+        let samples = Samples { shape: [2, 1, 2], pixels, labels: Arc::new(vec![0, 1]) };
+        // 1, 3, 5, 7: mean 4, variance (9 + 1 + 1 + 9) / 4 = 5; the constant channel gets 1.
+        assert_eq!(channel_statistics(&samples), (vec![4.0, 50.0], vec![5f32.sqrt(), 1.0]));
+    }
+
+    #[test]
+    fn large_offsets_do_not_drown_the_deviation() {
+        let pixels = Pixels::F32(Arc::new(vec![1e6, 1e6 + 1.0, 1e6 + 2.0, 1e6 + 3.0]));
+        let samples = Samples { shape: [1, 2, 2], pixels, labels: Arc::new(vec![0]) };
+        let (mean, deviation) = channel_statistics(&samples);
+        assert_eq!((mean[0], deviation[0]), (1e6 + 1.5, 1.25f32.sqrt()));
+    }
+}

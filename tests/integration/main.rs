@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like a test")]
 mod architecture;
 mod morphisms;
+mod data;
 mod networks;
 mod onnx;
 mod space;
