@@ -212,7 +212,8 @@ pub struct Timed {
     pub warmup_runs: u32,
     /// Did the warm-up settle?
     pub settled: bool,
-    /// One latency a run, in the order of the runs, µs.
+    /// One latency a run, in the order of the runs, µs; left out if there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples_us: Vec<f64>,
     /// Right before the first sample.
     pub before: Conditions,
