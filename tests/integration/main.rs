@@ -2,3 +2,4 @@
 mod architecture;
 mod networks;
 mod support;
+mod train;
