@@ -117,6 +117,89 @@ fn bits(network: &Network) -> Vec<u32> {
     tensors.flat_map(|(_, t)| t.data.iter().map(|x| x.to_bits())).collect()
 }
 
+/// One step over all samples; the gradient is what the step took away.
+fn one_step(trainer: Cpu, network: &Network, data: &DataSet, rate: f32) -> (Network, f64) {
+    let plan = TrainPlan {
+        epochs: 1,
+        batch: data.train.len(),
+        learning_rate: rate,
+        momentum: 0.0,
+        weight_decay: 0.0,
+        clip_norm: 0.0,
+        ..TrainPlan::default()
+    };
+    let (moved, report) = trainer.train(network, data, &plan, &mut |_| Watch::Continue).unwrap();
+    (moved, report.curve[0].train_loss)
+}
+
+#[test]
+fn the_loss_of_a_step_is_that_of_the_reference_with_statistics_of_the_batch() {
+    for seed in 0..40 {
+        let network = random_network(seed);
+        if network.graph.nodes().iter().any(|n| matches!(n.op, Op::Dropout { .. })) {
+            continue;
+        }
+        let classes = network.graph.shapes().unwrap()[&network.graph.output()].len();
+        let samples = random_samples(&network, 13, seed);
+        let recalibrated = Cpu::new(1).recalibrate(&network, &samples).unwrap();
+        let mut expected = 0.0;
+        for i in 0..13 {
+            let z = eval(&recalibrated, &image(&samples, i));
+            let sum: f64 = z.iter().map(|&z| f64::from(z).exp()).sum();
+            expected += (sum.ln() - f64::from(z[samples.labels[i] as usize])) / 13.0;
+        }
+        let (_, found) = one_step(Cpu::new(1), &network, &data_set(&samples, classes), 0.0);
+        assert!((found - expected).abs() < 1e-4 * expected, "seed {seed}: {found} {expected}");
+    }
+}
+
+/// Quantifies over every parameter tensor of random networks, so every operation is covered: a
+/// wrong gradient of any of them is wrong for what lies before it.
+#[test]
+fn gradients_are_the_slopes_of_the_loss() {
+    let (mut checked, mut kinks) = (0, 0);
+    for seed in 0..60 {
+        let network = random_network(seed);
+        let classes = network.graph.shapes().unwrap()[&network.graph.output()].len();
+        let data = data_set(&random_samples(&network, 11, seed), classes);
+        let trainer = trainers().nth(seed as usize % 3).unwrap();
+        let (moved, _) = one_step(trainer, &network, &data, 1.0);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for (&node, params) in &network.weights {
+            for (t, (name, tensor)) in params.tensors().into_iter().enumerate() {
+                if ["mean", "std", "variance"].contains(&name) {
+                    continue;
+                }
+                let after = moved.params(node).tensors()[t].1;
+                let taken: Vec<f32> =
+                    tensor.data.iter().zip(&after.data).map(|(a, b)| a - b).collect();
+                let along: Vec<f32> =
+                    taken.iter().map(|_| rng.random_range(-1.0f32..1.0)).collect();
+                let expected: f32 = taken.iter().zip(&along).map(|(g, d)| g * d).sum();
+                let size: f32 = taken.iter().map(|g| g * g).sum::<f32>().sqrt().max(1e-3);
+                let slope = |step: f32| {
+                    let loss = |step: f32| {
+                        let mut other = network.clone();
+                        let to = &mut other.params_mut(node).tensors_mut()[t].1.data;
+                        to.iter_mut().zip(&along).for_each(|(p, d)| *p += step * d);
+                        one_step(trainer, &other, &data, 0.0).1
+                    };
+                    ((loss(step) - loss(-step)) / (2.0 * f64::from(step))) as f32
+                };
+                checked += 1;
+                let close = |step: f32| (slope(step) - expected).abs() < 0.02 * size + 2e-4;
+                if !close(1e-3) && !close(3e-3) && !close(3e-4) {
+                    kinks += 1;
+                    let (op, found) = (network.graph.op(node).name(), slope(1e-3));
+                    let text = format!("seed {seed} {op} {node} {name}: {expected} {found} {size}");
+                    assert!((found - expected).abs() < 0.3 * size + 1e-3, "{text}");
+                }
+            }
+        }
+    }
+    assert!(checked > 300 && kinks * 50 < checked, "{kinks} of {checked} tensors disagree");
+}
+
 /// A small network that is trained from scratch on an easy task: which quarter is bright.
 #[test]
 fn training_learns_an_easy_task() {

@@ -120,8 +120,8 @@ fn input_gradient(
             plan.backward_data(simd, dy, weights, add, &mut scratch, dx);
         }
         Kernel::Norm { index, activation, .. } => {
-            let (affine, by) = (&shared.affine[*index], &shared.backward[*index]);
-            norm::backward(simd, input(0), dy, affine, by, *activation, add, dx);
+            let by = &shared.backward[*index];
+            norm::backward(simd, input(0), dy, by, *activation, add, dx);
         }
         Kernel::Activation(f) => {
             elementwise::activate_backward(simd, input(0), dy, *f, add, dx);

@@ -214,9 +214,12 @@ dispatched! {
     }
 }
 
-/// `dx = p · dz - q · x - r` with `dz = dy · f'(scale · x + shift)`; repeated vectors.
+/// `dx = scale · dz - slope · x - constant` with `dz = dy · f'(scale · x + shift)`; vectors
+/// repeated.
 #[derive(Clone, Debug, Default)]
 pub struct Backward {
+    scale: Vec<f32>,
+    shift: Vec<f32>,
     slope: Vec<f32>,
     constant: Vec<f32>,
 }
@@ -231,13 +234,19 @@ impl Backward {
         let factor = |c: usize| f64::from(affine.scale[c]) / count;
         let slope = |c: usize| factor(c) * sums.scale[c] * f64::from(affine.inverse[c]);
         let constant = |c: usize| factor(c) * sums.shift[c] - slope(c) * f64::from(affine.mean[c]);
-        Backward { slope: each(&slope), constant: each(&constant) }
+        let (slope, constant) = (each(&slope), each(&constant));
+        Backward { slope, constant, ..Backward::frozen(affine) }
     }
 
     /// Statistics are constants.
     pub fn frozen(affine: &Affine) -> Self {
         let zeros = vec![0.0; affine.scale.len()];
-        Backward { slope: zeros.clone(), constant: zeros }
+        Backward {
+            scale: affine.scale.clone(),
+            shift: affine.shift.clone(),
+            slope: zeros.clone(),
+            constant: zeros,
+        }
     }
 }
 
@@ -246,16 +255,15 @@ dispatched! {
     pub fn backward(
         x: &[f32],
         dy: &[f32],
-        affine: &Affine,
         by: &Backward,
         f: Option<Activation>,
         add: bool,
         dx: &mut [f32],
     ) {
         with_function!(f, |f| {
-            let span = affine.scale.len();
+            let span = by.scale.len();
             for ((x, dy), dx) in x.chunks(span).zip(dy.chunks(span)).zip(dx.chunks_mut(span)) {
-                let terms = affine.scale.iter().zip(&affine.shift);
+                let terms = by.scale.iter().zip(&by.shift);
                 let terms = terms.zip(by.slope.iter().zip(&by.constant));
                 for (((dx, x), dy), ((a, b), (q, r))) in dx.iter_mut().zip(x).zip(dy).zip(terms) {
                     let dz = dy * f.slope(a * x + b);
