@@ -2,6 +2,14 @@
 //!
 //! [`Trainer`] is the door; nothing in it supposes a processor of this machine.
 
+mod cpu;
+mod formula;
+
+pub use cpu::Cpu;
+pub use cpu::Level;
+pub use cpu::Simd;
+pub use formula::Formula;
+
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -185,4 +193,31 @@ pub enum TrainError {
         /// Counted from 1; 0 outside of training.
         epoch: u32,
     },
+    /// The images do not fit the network.
+    #[error(
+        "the network reads images of {}, but these are {}; use a data set of the network's shape",
+        text(network),
+        text(images)
+    )]
+    WrongShape {
+        /// `[C, H, W]` of the input.
+        network: [usize; 3],
+        /// `[C, H, W]` of the images.
+        images: [usize; 3],
+    },
+    /// The classes do not fit the network.
+    #[error(
+        "the network has {outputs} outputs for {classes} classes; replace its last linear layer"
+    )]
+    WrongClasses {
+        /// Outputs of the network.
+        outputs: usize,
+        /// Classes of the data set.
+        classes: usize,
+    },
+}
+
+/// `3×32×32`.
+fn text(shape: &[usize; 3]) -> String {
+    shape.map(|n| n.to_string()).join("×")
 }

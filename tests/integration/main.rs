@@ -12,3 +12,4 @@ mod latency;
 mod networks;
 mod pareto;
 mod support;
+mod train;
