@@ -25,6 +25,8 @@ mod weights;
 
 pub use arch_id::ArchId;
 pub use check::GraphError;
+pub use check::MAX_NODES;
+pub use check::MAX_VALUES;
 pub use check::check;
 pub use check::check_network;
 pub use cost::Cost;
