@@ -32,7 +32,7 @@ pub enum OnnxError {
     WrongOpset {
         /// What is written.
         expected: i64,
-        /// Domain and version of each that is imported.
+        /// Domain and version of the first few that are imported.
         found: Vec<(String, i64)>,
     },
     /// Inputs or outputs of the whole model.

@@ -1,5 +1,6 @@
 //! Facts about any ONNX file.
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::OnnxError;
 use super::interface::dims;
@@ -22,7 +23,7 @@ pub struct ModelFacts {
     pub outputs: Vec<ValueFacts>,
     /// Nodes by operator.
     pub operators: BTreeMap<String, usize>,
-    /// Values in its floating-point constants.
+    /// Values in its floating-point initializers.
     pub parameters: u64,
     /// Its `metadata_props`.
     pub metadata: BTreeMap<String, String>,
@@ -53,11 +54,14 @@ pub fn inspect(bytes: &[u8]) -> Result<ModelFacts, OnnxError> {
     for node in &graph.node {
         *operators.entry(node.op_type().to_owned()).or_default() += 1;
     }
+    // Old files list their constants among the inputs.
+    let constants: BTreeSet<&str> = graph.initializer.iter().map(|t| t.name()).collect();
+    let inputs = graph.input.iter().filter(|input| !constants.contains(input.name()));
     let pairs = model.metadata_props.iter();
     Ok(ModelFacts {
         producer: [model.producer_name(), model.producer_version()].join(" ").trim().to_owned(),
         opset: opset(&model),
-        inputs: graph.input.iter().map(value_facts).collect(),
+        inputs: inputs.map(value_facts).collect(),
         outputs: graph.output.iter().map(value_facts).collect(),
         operators,
         parameters: graph.initializer.iter().map(float_values).fold(0, u64::saturating_add),

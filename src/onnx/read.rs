@@ -72,7 +72,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ModelProto, OnnxError> {
 }
 
 fn ensure_opset(model: &ModelProto) -> Result<(), OnnxError> {
-    let imports = model.opset_import.iter();
+    let imports = model.opset_import.iter().take(4);
     let found: Vec<(String, i64)> = imports.map(|o| (shown(o.domain()), o.version())).collect();
     match found.as_slice() {
         [(domain, OPSET)] if domain.is_empty() => Ok(()),

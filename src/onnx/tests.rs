@@ -24,6 +24,7 @@ use super::proto::NodeProto;
 use super::proto::StringStringEntryProto;
 use super::proto::TensorProto;
 use super::proto::TypeProto;
+use super::proto::ValueInfoProto;
 use super::proto::type_proto;
 use super::read;
 
@@ -228,5 +229,10 @@ fn facts_are_told_of_models_that_are_not_read() {
     assert_eq!(facts.parameters, 20);
     assert_eq!(facts.inputs[0].shape, Some([1, 1, 4, 4].map(Some).to_vec()));
     assert_eq!(facts.outputs[0].name, "output");
+    let old = changed(|_, g| {
+        let name = g.initializer[0].name.clone();
+        g.input.push(ValueInfoProto { name, ..Default::default() });
+    });
+    assert_eq!(inspect(&old).unwrap().inputs, facts.inputs);
     assert!(facts.producer.starts_with("somebody "));
 }
