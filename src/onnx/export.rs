@@ -15,6 +15,7 @@ use crate::graph::Resize;
 use super::IR_VERSION;
 use super::OPSET;
 use super::fold;
+use super::message::avg_pool_attributes;
 use super::message::conv_attributes;
 use super::message::float;
 use super::message::floats_tensor;
@@ -119,7 +120,7 @@ impl Writer<'_> {
             Op::Mul => ("Mul", vec![]),
             Op::Concat => ("Concat", vec![int("axis", 1)]),
             Op::MaxPool(pool) => ("MaxPool", pool_attributes(pool)),
-            Op::AvgPool(pool) => ("AveragePool", pool_attributes(pool)),
+            Op::AvgPool(pool) => ("AveragePool", avg_pool_attributes(pool)),
             Op::GlobalAveragePool => ("GlobalAveragePool", vec![]),
             Op::Flatten => ("Flatten", vec![int("axis", 1)]),
             Op::Linear(_) => ("Gemm", vec![int("transB", 1)]),

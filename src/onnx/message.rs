@@ -54,6 +54,11 @@ pub(super) fn pool_attributes(pool: &Pool) -> Vec<AttributeProto> {
     ]
 }
 
+/// Padding is not counted.
+pub(super) fn avg_pool_attributes(pool: &Pool) -> Vec<AttributeProto> {
+    [vec![int("count_include_pad", 0)], pool_attributes(pool)].concat()
+}
+
 /// ONNX wants begins before ends.
 fn both_sides([y, x]: [usize; 2]) -> [usize; 4] {
     [y, x, y, x]
