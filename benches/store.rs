@@ -74,6 +74,7 @@ fn run() -> RunRecord {
         runtime: "tract".into(),
         threads: 1,
         objectives: vec!["error".into(), "latency".into(), "parameters".into()],
+        limits: Default::default(),
         reference: None,
     }
 }

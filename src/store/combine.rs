@@ -26,6 +26,8 @@ pub struct Combined {
     pub latency_interval_us: [f64; 2],
     /// Middle of the readable rounds (the lower of two).
     pub memory_bytes: Option<u64>,
+    /// Least and most of the readable rounds, a page further to each side.
+    pub memory_interval_bytes: Option<[u64; 2]>,
     /// Size of the ONNX file, of the latest round.
     pub model_bytes: u64,
     /// Of the latest round that counts.
@@ -33,6 +35,9 @@ pub struct Combined {
     /// Rounds that count.
     pub rounds: usize,
 }
+
+/// Resident memory is counted in pages, so that much of a difference means nothing.
+const PAGE: u64 = 4096;
 
 /// Half-width of a log interval below which no clock can be trusted.
 const FINEST: f64 = 1e-4;
@@ -56,10 +61,13 @@ pub fn combine(rounds: &[Round]) -> Option<Combined> {
     };
     let mut memory: Vec<u64> = counted.iter().filter_map(|r| r.memory_bytes).collect();
     memory.sort_unstable();
+    let ends = memory.first().zip(memory.last());
     Some(Combined {
         latency_us,
         latency_interval_us,
         memory_bytes: memory.get(memory.len().saturating_sub(1) / 2).copied(),
+        memory_interval_bytes: ends
+            .map(|(low, high)| [low.saturating_sub(PAGE), high.saturating_add(PAGE)]),
         model_bytes: latest.model_bytes,
         verdict: latest.verdict.clone(),
         rounds: counted.len(),
@@ -151,6 +159,16 @@ mod tests {
         assert_eq!(combine(&noisy).unwrap().latency_us, 300.0);
         assert_eq!(combine(&noisy[1..]), None);
         assert_eq!(combine(&[]), None);
+    }
+
+    #[test]
+    fn memory_is_the_middle_of_the_rounds_and_known_to_a_page() {
+        let rounds = [9000.0, 100_000.0, 30_000.0].map(|us| round(us, 0.02, "stable"));
+        let combined = combine(&rounds).unwrap();
+        assert_eq!(combined.memory_bytes, Some(30_000));
+        assert_eq!(combined.memory_interval_bytes, Some([4904, 104_096]));
+        let unread = Round { memory_bytes: None, ..rounds[0].clone() };
+        assert_eq!(combine(&[unread]).unwrap().memory_interval_bytes, None);
     }
 
     #[test]

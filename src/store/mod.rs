@@ -6,8 +6,8 @@
 //! machine, what it did not return from is there as a whole or not at all, and
 //! [`Reader::records`] gives everything back in the order in which it was committed.
 //!
-//! Summaries are computed on reading; raw samples are kept. The room knows no objective, front
-//! or strategy.
+//! Summaries are computed on reading; raw samples are kept. The room decides
+//! nothing: which candidate is better is not its business.
 mod blobs;
 mod combine;
 mod disk;
@@ -264,6 +264,7 @@ mod tests {
             runtime: "tract".to_owned(),
             threads: 1,
             objectives: Vec::new(),
+            limits: Default::default(),
             reference: None,
         }
     }

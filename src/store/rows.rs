@@ -3,6 +3,8 @@ use rusqlite::Connection;
 use rusqlite::params;
 
 use crate::morphism::Step;
+use crate::pareto::Objective;
+use crate::pareto::Value;
 
 use super::Accepted;
 use super::CandidateId;
@@ -45,6 +47,29 @@ pub struct CandidateRow {
     pub test_error: Option<f64>,
     /// How it ended, if it went no further.
     pub ended: Option<EndKind>,
+}
+
+impl CandidateRow {
+    /// What is known of `objective`; `None` before it was measured or trained.
+    pub fn value(&self, objective: Objective) -> Option<Value> {
+        let measurement = self.measurement.as_ref();
+        match objective {
+            Objective::Error => {
+                self.training.as_ref().map(|t| Value { value: t.error, interval: t.error_interval })
+            }
+            Objective::Latency => {
+                measurement.map(|m| Value { value: m.latency_us, interval: m.latency_interval_us })
+            }
+            Objective::Memory => {
+                let (value, interval) =
+                    measurement.and_then(|m| m.memory_bytes.zip(m.memory_interval_bytes))?;
+                Some(Value { value: value as f64, interval: interval.map(|end| end as f64) })
+            }
+            Objective::Parameters => Some(Value::exact(self.parameters as f64)),
+            Objective::Macs => Some(Value::exact(self.macs as f64)),
+            Objective::ModelBytes => measurement.map(|m| Value::exact(m.model_bytes as f64)),
+        }
+    }
 }
 
 /// A training without its curve.
