@@ -31,6 +31,11 @@ impl Blobs {
         Blobs { folder }
     }
 
+    /// Where they lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Stores `bytes` durably and returns their hash, 64 hexadecimal digits.
     ///
     /// # Errors

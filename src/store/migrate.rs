@@ -104,3 +104,51 @@ pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     PathBuf::from(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    const FIRST: &str = "CREATE TABLE fruit (name TEXT) STRICT";
+    const SECOND: &str = "ALTER TABLE fruit ADD COLUMN mass_g REAL";
+    const BROKEN: &str = "CREATE TABLE basket (id INTEGER); CREATE TABLE fruit (name TEXT)";
+
+    fn opened(folder: &TempDir, migrations: &[&str]) -> (PathBuf, Connection) {
+        let path = folder.path().join("fruit.db");
+        let mut connection = Connection::open(&path).unwrap();
+        migrate(&mut connection, &path, migrations).unwrap();
+        (path, connection)
+    }
+
+    #[test]
+    fn an_older_store_is_upgraded_after_a_copy() {
+        let folder = TempDir::new().unwrap();
+        let (path, mut connection) = opened(&folder, &[FIRST]);
+        connection.execute("INSERT INTO fruit VALUES ('lemon')", []).unwrap();
+        migrate(&mut connection, &path, &[FIRST, SECOND]).unwrap();
+        assert_eq!(version(&connection, &path, 2).unwrap(), 2);
+        let count = |c: &Connection, sql| c.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(count(&connection, "SELECT count(*) FROM fruit WHERE mass_g IS NULL"), 1);
+        let copy = folder.path().join("fruit.db.v1.bak");
+        let old = Connection::open(&copy).unwrap();
+        assert_eq!(version(&old, &copy, 1).unwrap(), 1);
+        assert_eq!(count(&old, "SELECT count(*) FROM fruit"), 1);
+    }
+
+    #[test]
+    fn a_new_store_needs_no_copy() {
+        let folder = TempDir::new().unwrap();
+        drop(opened(&folder, &[FIRST, SECOND]));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_migration_happens_as_a_whole_or_not_at_all() {
+        let folder = TempDir::new().unwrap();
+        let (path, mut connection) = opened(&folder, &[FIRST]);
+        assert!(migrate(&mut connection, &path, &[FIRST, BROKEN]).is_err());
+        assert_eq!(version(&connection, &path, 2).unwrap(), 1);
+        assert!(connection.prepare("SELECT id FROM basket").is_err());
+    }
+}

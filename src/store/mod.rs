@@ -6,10 +6,11 @@
 //! machine, what it did not return from is there as a whole or not at all, and
 //! [`Reader::records`] gives everything back in the order in which it was committed.
 //!
-//! Summaries are computed on reading; raw samples are kept. The room knows no objective, front
-//! or strategy.
+//! Summaries are computed on reading; raw samples are kept. The room decides
+//! nothing: which candidate is better is not its business.
 mod blobs;
 mod combine;
+mod disk;
 mod error;
 mod lock;
 mod migrate;
@@ -69,6 +70,7 @@ impl Store {
     /// [`StoreError::Foreign`], [`StoreError::Unshared`], or what the file system says.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         migrate::ensure_safe_sqlite()?;
+        disk::ensure_local(path)?;
         let lock = lock::Lock::take(path)?;
         let mut connection = Connection::open(path).map_err(StoreError::database("open"))?;
         migrate::version(&connection, path, migrate::MIGRATIONS.len())?;
@@ -244,4 +246,77 @@ fn unfit_or_database(
         return StoreError::Unfit { run: run.to_owned(), step: step(), reason };
     }
     StoreError::Database { action: "write", source: error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    fn run() -> RunRecord {
+        RunRecord {
+            id: "a".to_owned(),
+            created: 0,
+            config: "{}".to_owned(),
+            data: "digits".to_owned(),
+            data_hash: String::new(),
+            device: "local".to_owned(),
+            runtime: "tract".to_owned(),
+            threads: 1,
+            objectives: Vec::new(),
+            limits: Default::default(),
+            reference: None,
+        }
+    }
+
+    fn told(generation: u32) -> Record {
+        let candidates = (0..500).collect();
+        let (proposed, hypervolume, front, at_s) = (0, 0.5, Vec::new(), 1.0);
+        Record::Told(Told { generation, candidates, proposed, hypervolume, front, at_s })
+    }
+
+    #[test]
+    fn a_full_database_says_so_keeps_all_and_goes_on_when_there_is_room() {
+        let folder = TempDir::new().unwrap();
+        let mut store = Store::open(&folder.path().join("citronade.db")).unwrap();
+        store.begin_run(&run()).unwrap();
+        store.connection.pragma_update(None, "max_page_count", 40).unwrap();
+        let mut kept = Vec::new();
+        let error = loop {
+            let group = [told(kept.len() as u32), told(kept.len() as u32 + 1)];
+            match store.commit("a", &group) {
+                Ok(()) => kept.extend(group),
+                Err(e) => break e,
+            }
+        };
+        assert!(error.is_full() && error.hint().is_some(), "{error:?}");
+        assert_eq!(store.reader().unwrap().records("a").unwrap(), kept);
+        store.connection.pragma_update(None, "max_page_count", 4000).unwrap();
+        kept.extend([told(kept.len() as u32), told(kept.len() as u32 + 1)]);
+        store.commit("a", &kept[kept.len() - 2..]).unwrap();
+        assert_eq!(store.reader().unwrap().records("a").unwrap(), kept);
+    }
+
+    #[test]
+    fn the_order_of_steps_goes_on_after_opening_again() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("citronade.db");
+        let mut store = Store::open(&path).unwrap();
+        store.begin_run(&run()).unwrap();
+        store.commit("a", &[told(0), told(1)]).unwrap();
+        drop(store);
+        let mut store = Store::open(&path).unwrap();
+        store.commit("a", &[told(2)]).unwrap();
+        assert_eq!(store.next_seq, 4);
+        assert_eq!(store.reader().unwrap().records("a").unwrap(), [told(0), told(1), told(2)]);
+    }
+
+    #[test]
+    fn commits_wait_for_the_disk() {
+        let folder = TempDir::new().unwrap();
+        let store = Store::open(&folder.path().join("citronade.db")).unwrap();
+        let ask = |name| store.connection.pragma_query_value(None, name, |r| r.get::<_, i64>(0));
+        assert_eq!(ask("synchronous"), Ok(2), "FULL");
+        assert_eq!(ask("foreign_keys"), Ok(1));
+    }
 }

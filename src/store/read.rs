@@ -281,6 +281,7 @@ fn run_of(row: &Row) -> Result<RunRecord> {
         runtime: row.get("runtime")?,
         threads: row.get("threads")?,
         objectives: json(row, "objectives_json")?,
+        limits: json(row, "limits_json")?,
         reference: row.get("reference_json")?,
     })
 }

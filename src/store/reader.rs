@@ -99,7 +99,18 @@ impl Reader {
     ///
     /// As [`runs`](Self::runs).
     pub fn candidates(&self, run: &str) -> Result<Vec<CandidateRow>, StoreError> {
-        rows::candidates(&self.connection, run).map_err(StoreError::database("read"))
+        let rows = rows::candidates(&self.connection, run, rows::Which::All);
+        rows.map_err(StoreError::database("read"))
+    }
+
+    /// The candidates of `run` that were trained, in order of their number.
+    ///
+    /// # Errors
+    ///
+    /// As [`runs`](Self::runs).
+    pub fn trained(&self, run: &str) -> Result<Vec<CandidateRow>, StoreError> {
+        let rows = rows::candidates(&self.connection, run, rows::Which::Trained);
+        rows.map_err(StoreError::database("read"))
     }
 
     /// Everything recorded of one candidate.

@@ -1,4 +1,6 @@
 //! What is written down: one record for each step of a candidate's life.
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -31,6 +33,8 @@ pub struct RunRecord {
     pub threads: usize,
     /// Names of the objectives, in order.
     pub objectives: Vec<String>,
+    /// Hard limits by the objective's name with its unit, e.g. `latency_us`.
+    pub limits: BTreeMap<String, f64>,
     /// Reference point and ideal of the hypervolume, JSON; set once (`None` before).
     pub reference: Option<String>,
 }

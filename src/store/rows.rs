@@ -1,10 +1,10 @@
 //! Read models: what fronts, tables and reports need of a candidate, without graphs and samples.
-use std::collections::BTreeMap;
-
 use rusqlite::Connection;
 use rusqlite::params;
 
 use crate::morphism::Step;
+use crate::pareto::Objective;
+use crate::pareto::Value;
 
 use super::Accepted;
 use super::CandidateId;
@@ -47,6 +47,29 @@ pub struct CandidateRow {
     pub test_error: Option<f64>,
     /// How it ended, if it went no further.
     pub ended: Option<EndKind>,
+}
+
+impl CandidateRow {
+    /// What is known of `objective`; `None` before it was measured or trained.
+    pub fn value(&self, objective: Objective) -> Option<Value> {
+        let measurement = self.measurement.as_ref();
+        match objective {
+            Objective::Error => {
+                self.training.as_ref().map(|t| Value { value: t.error, interval: t.error_interval })
+            }
+            Objective::Latency => {
+                measurement.map(|m| Value { value: m.latency_us, interval: m.latency_interval_us })
+            }
+            Objective::Memory => {
+                let (value, interval) =
+                    measurement.and_then(|m| m.memory_bytes.zip(m.memory_interval_bytes))?;
+                Some(Value { value: value as f64, interval: interval.map(|end| end as f64) })
+            }
+            Objective::Parameters => Some(Value::exact(self.parameters as f64)),
+            Objective::Macs => Some(Value::exact(self.macs as f64)),
+            Objective::ModelBytes => measurement.map(|m| Value::exact(m.model_bytes as f64)),
+        }
+    }
 }
 
 /// A training without its curve.
@@ -117,22 +140,40 @@ pub struct Counts {
     pub epochs_saved: u64,
 }
 
-/// All candidates of `run` in order of their number.
-pub(super) fn candidates(c: &Connection, run: &str) -> Result<Vec<CandidateRow>> {
-    let mut rows = accepted(c, run)?;
-    let place: BTreeMap<CandidateId, usize> =
-        rows.iter().enumerate().map(|(at, row)| (row.id, at)).collect();
-    for (id, round) in rounds(c, run)? {
-        rows[place[&id]].rounds.push(round);
+/// Which candidates are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    All,
+    /// Those that were trained, of which fronts are made.
+    Trained,
+}
+
+impl Which {
+    /// A condition on a column of candidate numbers.
+    fn holds(self, column: &str) -> String {
+        match self {
+            Which::All => "TRUE".to_owned(),
+            Which::Trained => {
+                format!("{column} IN (SELECT candidate FROM training WHERE run = ?1)")
+            }
+        }
+    }
+}
+
+/// Candidates of `run` in order of their number.
+pub(super) fn candidates(c: &Connection, run: &str, which: Which) -> Result<Vec<CandidateRow>> {
+    let mut rows = accepted(c, run, which)?;
+    for (id, round) in rounds(c, run, which)? {
+        row_of(&mut rows, id).rounds.push(round);
     }
     for (id, training) in trainings(c, run)? {
-        rows[place[&id]].training = Some(training);
+        row_of(&mut rows, id).training = Some(training);
     }
-    for (id, kind) in ends(c, run)? {
-        rows[place[&id]].ended = Some(kind);
+    for (id, kind) in ends(c, run, which)? {
+        row_of(&mut rows, id).ended = Some(kind);
     }
-    for (id, error) in tests(c, run)? {
-        rows[place[&id]].test_error = Some(error);
+    for (id, error) in tests(c, run, which)? {
+        row_of(&mut rows, id).test_error = Some(error);
     }
     for row in &mut rows {
         row.measurement = combine(&row.rounds);
@@ -140,10 +181,18 @@ pub(super) fn candidates(c: &Connection, run: &str) -> Result<Vec<CandidateRow>>
     Ok(rows)
 }
 
-fn accepted(c: &Connection, run: &str) -> Result<Vec<CandidateRow>> {
-    let sql = "SELECT id, parent, generation, parameters, macs, predicted_latency_us
-               FROM candidate WHERE run = ?1 ORDER BY id";
-    read::all(c, sql, [run], |row| {
+fn row_of(rows: &mut [CandidateRow], id: CandidateId) -> &mut CandidateRow {
+    let at = rows.binary_search_by_key(&id, |row| row.id);
+    &mut rows[at.expect("steps refer to accepted candidates")]
+}
+
+fn accepted(c: &Connection, run: &str, which: Which) -> Result<Vec<CandidateRow>> {
+    let sql = format!(
+        "SELECT id, parent, generation, parameters, macs, predicted_latency_us
+         FROM candidate WHERE run = ?1 AND {} ORDER BY id",
+        which.holds("id")
+    );
+    read::all(c, &sql, [run], |row| {
         Ok(CandidateRow {
             id: row.get(0)?,
             parent: row.get(1)?,
@@ -160,11 +209,14 @@ fn accepted(c: &Connection, run: &str) -> Result<Vec<CandidateRow>> {
     })
 }
 
-fn rounds(c: &Connection, run: &str) -> Result<Vec<(CandidateId, Round)>> {
-    let sql = "SELECT candidate, round, latency_us, latency_low_us, latency_high_us, memory_bytes,
-                      model_bytes, verdict
-               FROM measurement WHERE run = ?1 ORDER BY seq";
-    read::all(c, sql, [run], |row| {
+fn rounds(c: &Connection, run: &str, which: Which) -> Result<Vec<(CandidateId, Round)>> {
+    let sql = format!(
+        "SELECT candidate, round, latency_us, latency_low_us, latency_high_us, memory_bytes,
+                model_bytes, verdict
+         FROM measurement WHERE run = ?1 AND {} ORDER BY candidate, round",
+        which.holds("candidate")
+    );
+    read::all(c, &sql, [run], |row| {
         let round = Round {
             round: row.get(1)?,
             latency_us: row.get(2)?,
@@ -180,7 +232,7 @@ fn rounds(c: &Connection, run: &str) -> Result<Vec<(CandidateId, Round)>> {
 fn trainings(c: &Connection, run: &str) -> Result<Vec<(CandidateId, Training)>> {
     let sql = "SELECT candidate, error, error_low, error_high, epochs, weights_blob, onnx_blob,
                       train_s, at_s
-               FROM training WHERE run = ?1 ORDER BY seq";
+               FROM training WHERE run = ?1 ORDER BY candidate";
     read::all(c, sql, [run], |row| {
         let training = Training {
             error: row.get(1)?,
@@ -195,14 +247,20 @@ fn trainings(c: &Connection, run: &str) -> Result<Vec<(CandidateId, Training)>> 
     })
 }
 
-fn ends(c: &Connection, run: &str) -> Result<Vec<(CandidateId, EndKind)>> {
-    let sql = "SELECT candidate, kind FROM ended WHERE run = ?1 ORDER BY seq";
-    read::all(c, sql, [run], |row| Ok((row.get(0)?, read::end_kind(row, 1)?)))
+fn ends(c: &Connection, run: &str, which: Which) -> Result<Vec<(CandidateId, EndKind)>> {
+    let sql = format!(
+        "SELECT candidate, kind FROM ended WHERE run = ?1 AND {} ORDER BY candidate",
+        which.holds("candidate")
+    );
+    read::all(c, &sql, [run], |row| Ok((row.get(0)?, read::end_kind(row, 1)?)))
 }
 
-fn tests(c: &Connection, run: &str) -> Result<Vec<(CandidateId, f64)>> {
-    let sql = "SELECT candidate, error FROM tested WHERE run = ?1 ORDER BY seq";
-    read::all(c, sql, [run], |row| Ok((row.get(0)?, row.get(1)?)))
+fn tests(c: &Connection, run: &str, which: Which) -> Result<Vec<(CandidateId, f64)>> {
+    let sql = format!(
+        "SELECT candidate, error FROM tested WHERE run = ?1 AND {} ORDER BY candidate",
+        which.holds("candidate")
+    );
+    read::all(c, &sql, [run], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Everything recorded of candidate `id`.
@@ -295,34 +353,42 @@ pub(super) fn told(c: &Connection, run: &str) -> Result<Vec<Told>> {
 
 /// Where the candidates of `run` went.
 pub(super) fn counts(c: &Connection, run: &str) -> Result<Counts> {
-    let sql = "
-        SELECT
-            coalesce((SELECT max(proposed) FROM told WHERE run = ?1), 0)
-              + coalesce((SELECT sum(looked_at) FROM (
-                    SELECT max(proposed) AS looked_at FROM candidate
-                    WHERE run = ?1 AND generation >
-                        (SELECT coalesce(max(generation), -1) FROM told WHERE run = ?1)
-                    GROUP BY generation)), 0),
-            (SELECT count(*) FROM candidate WHERE run = ?1),
-            (SELECT count(*) FROM ended WHERE run = ?1 AND kind = 'killed-before-training'),
-            (SELECT count(*) FROM ended WHERE run = ?1 AND kind = 'stopped-in-training'),
-            (SELECT count(*) FROM training WHERE run = ?1 AND candidate NOT IN
-                (SELECT candidate FROM ended WHERE run = ?1)),
-            (SELECT count(*) FROM ended WHERE run = ?1 AND kind IN ('diverged', 'failed')),
-            (SELECT coalesce(sum(epochs), 0) FROM training WHERE run = ?1 AND candidate NOT IN
-                (SELECT candidate FROM ended WHERE run = ?1))
-              + (SELECT coalesce(sum(epochs), 0) FROM ended WHERE run = ?1),
-            (SELECT coalesce(sum(epochs_saved), 0) FROM ended WHERE run = ?1)";
-    c.query_row(sql, [run], |row| {
+    let ended = "SELECT count(*) FILTER (WHERE kind = 'killed-before-training'),
+                        count(*) FILTER (WHERE kind = 'stopped-in-training'),
+                        count(*) FILTER (WHERE kind IN ('diverged', 'failed')),
+                        coalesce(sum(epochs), 0), coalesce(sum(epochs_saved), 0)
+                 FROM ended WHERE run = ?1";
+    let mut counts = c.query_row(ended, [run], |row| {
         Ok(Counts {
-            proposed: row.get(0)?,
-            accepted: row.get(1)?,
-            killed_before_training: row.get(2)?,
-            stopped_in_training: row.get(3)?,
-            trained: row.get(4)?,
-            failed: row.get(5)?,
-            epochs: row.get(6)?,
-            epochs_saved: row.get(7)?,
+            killed_before_training: row.get(0)?,
+            stopped_in_training: row.get(1)?,
+            failed: row.get(2)?,
+            epochs: row.get(3)?,
+            epochs_saved: row.get(4)?,
+            ..Counts::default()
         })
-    })
+    })?;
+    let trained = "SELECT count(*), coalesce(sum(epochs), 0) FROM training AS t
+                   WHERE run = ?1 AND NOT EXISTS (SELECT 1 FROM ended AS e
+                       WHERE e.run = t.run AND e.candidate = t.candidate)";
+    let epochs: u64;
+    (counts.trained, epochs) = c.query_row(trained, [run], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    counts.epochs += epochs;
+    let accepted = "SELECT count(*) FROM candidate WHERE run = ?1";
+    counts.accepted = c.query_row(accepted, [run], |row| row.get(0))?;
+    counts.proposed = proposed(c, run)?;
+    Ok(counts)
+}
+
+/// As the last generation told, and those of the generations after it.
+fn proposed(c: &Connection, run: &str) -> Result<u64> {
+    let told = "SELECT coalesce(max(proposed), 0), coalesce(max(generation), -1)
+                FROM told WHERE run = ?1";
+    let (told, generation): (u64, i64) =
+        c.query_row(told, [run], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let since = "SELECT coalesce(sum(looked_at), 0) FROM (
+                     SELECT max(proposed) AS looked_at FROM candidate
+                     WHERE run = ?1 AND generation > ?2 GROUP BY generation)";
+    let since: u64 = c.query_row(since, params![run, generation], |row| row.get(0))?;
+    Ok(told + since)
 }

@@ -25,11 +25,12 @@ pub(super) fn insert_run(connection: &Connection, run: &RunRecord) -> rusqlite::
         runtime,
         threads,
         objectives,
+        limits,
         reference,
     } = run;
     insert(
         connection,
-        "INSERT INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             id,
             created,
@@ -40,6 +41,7 @@ pub(super) fn insert_run(connection: &Connection, run: &RunRecord) -> rusqlite::
             runtime,
             threads,
             json(objectives),
+            json(limits),
             reference
         ],
     )

@@ -101,12 +101,14 @@ fn what_does_not_fit_is_refused() {
 fn the_reference_of_a_run_never_moves() {
     let folder = TempDir::new().unwrap();
     let mut store = filled(&path_in(&folder), &[]);
-    store.set_reference(&run(), "{}").unwrap();
-    store.set_reference(&run(), "{}").unwrap();
-    let error = store.set_reference(&run(), "[]").unwrap_err();
+    let late = RunRecord { id: "late".to_owned(), reference: None, ..run_record() };
+    store.begin_run(&late).unwrap();
+    store.set_reference("late", "{}").unwrap();
+    store.set_reference("late", "{}").unwrap();
+    let error = store.set_reference("late", "[]").unwrap_err();
     assert!(matches!(error, StoreError::Contradiction { .. }), "{error}");
     assert!(store.set_reference("another", "{}").is_err());
-    let reference = store.reader().unwrap().run(&run()).unwrap().reference;
+    let reference = store.reader().unwrap().run("late").unwrap().reference;
     assert_eq!(reference.as_deref(), Some("{}"));
 }
 

@@ -5,7 +5,7 @@
 -- Times `at_s` are seconds since the start of the run, without pauses. Names end in their unit.
 -- Blobs (weights, ONNX files) lie beside this file, named by their blake3 hash.
 
--- One search with one configuration and seed.
+-- One search with one configuration and seed; `limits_json` maps e.g. `latency_us` to a number.
 CREATE TABLE run (
     id              TEXT    NOT NULL PRIMARY KEY,
     created_unix_s  INTEGER NOT NULL,
@@ -16,6 +16,7 @@ CREATE TABLE run (
     runtime         TEXT    NOT NULL,
     threads         INTEGER NOT NULL,
     objectives_json TEXT    NOT NULL,
+    limits_json     TEXT    NOT NULL,
     reference_json  TEXT
 ) STRICT;
 

@@ -1,6 +1,8 @@
 //! A made-up run that looks like a real one: deterministic records for the store and the report.
 use citronade::graph::*;
 use citronade::morphism::Step;
+use citronade::pareto::Objective;
+use citronade::pareto::Reference;
 use citronade::store::*;
 use citronade::train::Epoch;
 use citronade::units::Fraction;
@@ -23,8 +25,15 @@ pub fn run_record() -> RunRecord {
         runtime: "tract 0.23.9".to_owned(),
         threads: 1,
         objectives: ["error", "latency", "parameters"].map(str::to_owned).to_vec(),
-        reference: None,
+        limits: [("latency_us".to_owned(), LIMIT_US)].into(),
+        reference: Some(serde_json::to_string(&reference()).unwrap()),
     }
+}
+
+/// Of three objectives: always guessing, the limit, and four times the largest seed.
+fn reference() -> Reference {
+    let objectives = vec![Objective::Error, Objective::Latency, Objective::Parameters];
+    Reference::new(objectives, vec![0.9, LIMIT_US, 5000.0]).unwrap()
 }
 
 /// Three seeds and `generations` generations of eight children after them.
@@ -270,12 +279,12 @@ impl MadeUp {
         sorted
     }
 
-    /// Of error up to 0.9 and log latency between 1/64 of the limit and the limit.
     fn hypervolume(&self) -> f64 {
-        let x = |us: f64| ((us * 64.0 / LIMIT_US).ln() / 64.0_f64.ln()).clamp(0.0, 1.0);
-        let front = self.front();
-        let ends = front.iter().skip(1).map(|c| x(c.latency_us)).chain([1.0]);
-        front.iter().zip(ends).map(|(c, end)| (end - x(c.latency_us)) * (1.0 - c.error / 0.9)).sum()
+        let point = |c: &Candidate| {
+            let parameters = build(&c.blocks).cost().parameters as f64;
+            [c.error, c.latency_us, parameters]
+        };
+        reference().hypervolume(&self.alive.iter().map(point).collect::<Vec<_>>())
     }
 
     /// Normal of this deviation, by the central limit of twelve uniform numbers.
