@@ -2,5 +2,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    citronade::cli::main().into()
+    citronade::cli::main()
 }

@@ -81,7 +81,7 @@ fn of_store(error: &StoreError) -> Exit {
 }
 
 fn of_measure(error: &MeasureError) -> Exit {
-    match error.is_models_fault() {
+    match error.is_the_models_fault() {
         true => Exit::BadInput,
         false => Exit::Device,
     }

@@ -15,17 +15,23 @@ mod search;
 pub use args::Args;
 pub use exit::Exit;
 
+use std::process::ExitCode;
+
 use clap::CommandFactory;
 use clap::Parser;
 
 use args::Command;
 
 /// Runs the command line of this process; what it answers is the exit code.
-pub fn main() -> Exit {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => return usage(&error),
-    };
+pub fn main() -> ExitCode {
+    match Args::try_parse() {
+        Ok(Args { command: Command::Agent, .. }) => crate::agent::main_loop(),
+        Ok(args) => run(args).into(),
+        Err(error) => usage(&error).into(),
+    }
+}
+
+fn run(args: Args) -> Exit {
     output::start_log(args.verbose, args.quiet);
     match dispatch(args) {
         Ok(exit) => exit,
@@ -60,7 +66,7 @@ fn dispatch(args: Args) -> anyhow::Result<Exit> {
         Command::Morphisms => lists::morphisms(args.json),
         Command::Doctor => doctor::run(args.json),
         Command::Gc(gc) => inspect::gc(&gc),
-        Command::Agent => agent(),
+        Command::Agent => Ok(Exit::Done),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "citronade", &mut text);
@@ -72,10 +78,4 @@ fn dispatch(args: Args) -> anyhow::Result<Exit> {
             output::raw(&text)
         }
     }
-}
-
-/// The serve loop of `citronade-agent`, which the local device starts.
-fn agent() -> anyhow::Result<Exit> {
-    crate::agent::main_loop()?;
-    Ok(Exit::Done)
 }

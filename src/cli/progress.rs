@@ -153,7 +153,7 @@ impl Progress {
         let mut text = self.line(state);
         text.push('\n');
         let order = self.objectives.iter().position(|o| o.is_measured()).unwrap_or(0);
-        let mut members: Vec<_> = archive.members().iter().collect();
+        let mut members = archive.members();
         members.sort_by(|a, b| a.values[order].value.total_cmp(&b.values[order].value));
         let _ = write!(text, "\n  candidate");
         self.objectives.iter().for_each(|o| {

@@ -19,6 +19,7 @@ use crate::engine::Material;
 use crate::engine::Parts;
 use crate::engine::RunConfig;
 use crate::engine::StopReason;
+use crate::measure::Bench;
 use crate::pareto::Objective;
 use crate::pareto::Reference;
 use crate::search::Acceptance;
@@ -47,8 +48,13 @@ pub fn run(args: Search, json: bool, quiet: bool) -> anyhow::Result<Exit> {
         return dry_run(&args, &config, earlier.as_ref());
     }
     let data = load(&config)?;
-    let device = device::open(&config.device)?;
-    let runtime = device::runtime(device.as_ref(), &config.runtime)?;
+    let transport = device::parse(&config.device)?;
+    let (bench, missing) = Bench::open_or_tract(transport, &config.runtime, config.threads)?;
+    if let Some(missing) = missing {
+        output::note(&format!("warning: {missing}; tract is used instead"));
+    }
+    let version = bench.runtime().version.clone().unwrap_or_default();
+    let runtime = format!("{} {version}", bench.runtime().name);
     let mut store = open_store(&args.store)?;
     let run = match earlier {
         Some(run) => run,
@@ -64,15 +70,10 @@ pub fn run(args: Search, json: bool, quiet: bool) -> anyhow::Result<Exit> {
     }
     let folder = tempfile::tempdir().context("cannot make a folder for models to be measured")?;
     let interrupted = watch_interrupt()?;
-    let gauge = Gauge {
-        transport: device,
-        runtime: config.runtime.clone(),
-        threads: config.threads,
-        folder: folder.path().to_owned(),
-    };
+    let gauge = Gauge { bench, folder: folder.path().to_owned() };
     let mut progress = Progress::new(&config, json, quiet);
     let mut engine = Engine::start(Parts {
-        trainer: Arc::new(train::Cpu::default()),
+        trainer: Arc::new(train::Cpu::new(cores())),
         material: Arc::new(Material::new(data)),
         keep_blobs: true,
         config,
@@ -223,6 +224,7 @@ fn begin(
         runtime: runtime.to_owned(),
         threads: config.threads,
         objectives: config.objectives.iter().map(Objective::to_string).collect(),
+        limits: config.limits.iter().map(|l| (l.objective.field().to_owned(), l.most)).collect(),
         reference: given_reference(args, config)?,
     };
     store.begin_run(&run)?;
@@ -237,11 +239,15 @@ fn given_reference(args: &Search, config: &RunConfig) -> anyhow::Result<Option<S
     let cannot = || format!("cannot use the reference `{}`", path.display());
     let text = fs::read_to_string(path).with_context(cannot)?;
     let reference: Reference = serde_json::from_str(&text).with_context(cannot)?;
-    if reference.objectives != config.objectives {
+    if reference.objectives() != config.objectives {
         let text = format!("`{}` is for other objectives than this run's", path.display());
         return Err(UsageError(text).into());
     }
     Ok(Some(text))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once.

@@ -1,8 +1,7 @@
 //! The end of a generation, and of the run.
 use std::sync::atomic::Ordering;
 
-use crate::measure;
-use crate::onnx;
+use crate::measure::Level;
 use crate::pareto::Member;
 use crate::pareto::Objective;
 use crate::pareto::Reference;
@@ -59,8 +58,8 @@ impl Engine {
                     Model::Untrained(Box::new(graph), self.stream(*id))
                 }
             };
-            let plan = measure::Plan::search();
-            self.lanes.measure(MeasureJob { candidate: *id, round, model, plan });
+            let level = Level::Search;
+            self.lanes.measure(MeasureJob { candidate: *id, round, model, level });
         }
         let mut rounds = Vec::new();
         while self.lanes.measuring > 0 {
@@ -72,7 +71,7 @@ impl Engine {
                 if let Done::Measured(id, round, bytes, result) = done
                     && let Ok(measurement) = *result
                 {
-                    rounds.push(self.measured(id, round, bytes, &measurement));
+                    rounds.extend(self.measured(id, round, bytes, &measurement));
                 }
             }
             if self.is_interrupted() {

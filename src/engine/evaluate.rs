@@ -5,23 +5,21 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::graph::Graph;
-use crate::measure;
+use crate::measure::Level;
+use crate::measure::MeasureError;
 use crate::morphism::Applied;
 use crate::morphism::Step;
 use crate::morphism;
 use crate::onnx;
 use crate::pareto::Archive;
 use crate::pareto::Objective;
-use crate::search::Parent;
 use crate::stats::wilson;
 use crate::store::CandidateId;
 use crate::store::EndKind;
-use crate::store::Measured;
 use crate::store::Record;
 use crate::store::Trained;
 use crate::train::TrainError;
 
-use super::Budget;
 use super::Engine;
 use super::EngineError;
 use super::Event;
@@ -91,8 +89,8 @@ impl Engine {
     pub(super) fn send_first_measurement(&mut self, id: CandidateId) {
         let graph = self.state.candidates()[&id].accepted.graph.clone();
         let model = Model::Untrained(Box::new(graph), self.stream(id));
-        let plan = measure::Plan::screen();
-        self.lanes.measure(MeasureJob { candidate: id, round: 0, model, plan });
+        let level = Level::Screen;
+        self.lanes.measure(MeasureJob { candidate: id, round: 0, model, level });
     }
 
     pub(super) fn train_job(
@@ -148,7 +146,11 @@ impl Engine {
                 }
                 Done::Measured(id, round, bytes, result) => match *result {
                     Ok(measurement) => {
-                        let measured = self.measured(id, round, bytes, &measurement);
+                        let Some(measured) = self.measured(id, round, bytes, &measurement) else {
+                            let reason = "the device sent no samples".to_owned();
+                            records.push(self.ended(id, EndKind::Failed, reason, 0));
+                            continue;
+                        };
                         let killed = self.killed(&measured, archive, experience);
                         records.push(Record::Measured(measured));
                         match killed {
@@ -156,9 +158,11 @@ impl Engine {
                             None => to_train.push_back(id),
                         }
                     }
-                    Err(error) if error.is_fatal() => return Err(EngineError::Measure(error)),
+                    Err(error @ MeasureError::NoRuntime { .. }) => {
+                        return Err(EngineError::Measure(error));
+                    }
                     Err(error) => {
-                        records.push(self.ended(id, EndKind::Failed, error.to_string(), 0));
+                        records.push(self.ended(id, EndKind::Failed, whole(&error), 0));
                     }
                 },
                 Done::Trained(id, result, took) => {
@@ -236,4 +240,15 @@ pub(super) fn replayed(parent: &Graph, steps: &[Step]) -> Result<Vec<Applied>, E
         chain.push(morphism::replay(graph, step)?);
     }
     Ok(chain)
+}
+
+/// An error with its causes, in one line.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }

@@ -20,25 +20,26 @@ use super::early::Prospect;
 use super::plan::epochs_of;
 
 impl Engine {
+    /// The record of a measurement; `None` if it holds no samples.
     pub(super) fn measured(
         &self,
         candidate: CandidateId,
         round: u32,
         model_bytes: u64,
         measurement: &Measurement,
-    ) -> Measured {
-        let latency = measurement.latency();
-        Measured {
+    ) -> Option<Measured> {
+        let (p50, interval) = (measurement.p50()?, measurement.interval(0.5)?);
+        Some(Measured {
             candidate,
             round,
-            latency_us: latency.p50.0,
-            latency_interval_us: latency.p50_interval.map(|us| us.0),
-            memory_bytes: measurement.memory_above_baseline().map(|b| b.0),
+            latency_us: p50.0,
+            latency_interval_us: interval.map(|us| us.0),
+            memory_bytes: measurement.memory_cost().map(|memory| memory.cost.0),
             model_bytes,
-            verdict: measurement.verdict().to_string(),
+            verdict: measurement.verdict().0.to_string(),
             json: measurement.to_json(),
             at_s: self.seconds(),
-        }
+        })
     }
 
     /// A record of the kill, if the measured candidate breaks a hard limit or cannot enter the

@@ -17,11 +17,12 @@ use std::time::Instant;
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::device::Transport;
 use crate::graph::Graph;
-use crate::measure;
+use crate::measure::Bench;
+use crate::measure::Level;
 use crate::measure::MeasureError;
 use crate::measure::Measurement;
+use crate::measure::Plan;
 use crate::onnx;
 use crate::store::CandidateId;
 use crate::train::Epoch;
@@ -46,7 +47,7 @@ pub struct MeasureJob {
     /// What is measured.
     pub model: Model,
     /// How thoroughly.
-    pub plan: measure::Plan,
+    pub level: Level,
 }
 
 /// What is measured.
@@ -98,15 +99,11 @@ pub enum Lane {
     Train,
 }
 
-/// Runs measurements on one device, one after the other.
+/// The run's device, and where models are put for it.
 pub struct Gauge {
-    /// How to reach it.
-    pub transport: Box<dyn Transport>,
-    /// `tract` or `ort`.
-    pub runtime: String,
-    /// Threads of the runtime.
-    pub threads: usize,
-    /// Where models are put for it.
+    /// The device with the run's runtime.
+    pub bench: Bench,
+    /// A folder of this run alone.
     pub folder: PathBuf,
 }
 
@@ -194,7 +191,7 @@ struct MeasureLane {
 }
 
 impl MeasureLane {
-    fn serve(self, jobs: Receiver<MeasureJob>) {
+    fn serve(mut self, jobs: Receiver<MeasureJob>) {
         for job in jobs {
             let id = job.candidate;
             let done = match self.stop.load(Ordering::Relaxed) {
@@ -207,7 +204,7 @@ impl MeasureLane {
         }
     }
 
-    fn one(&self, job: MeasureJob) -> Done {
+    fn one(&mut self, job: MeasureJob) -> Done {
         let bytes = match job.model {
             Model::Onnx(bytes) => bytes,
             Model::Untrained(graph, mut rng) => {
@@ -216,18 +213,17 @@ impl MeasureLane {
             }
         };
         let size = bytes.len() as u64;
-        let gauge = &self.gauge;
-        let result = gauge.measure(&bytes, &job.plan);
+        let result = self.gauge.measure(&bytes, job.level);
         Done::Measured(job.candidate, job.round, size, Box::new(result))
     }
 }
 
 impl Gauge {
-    fn measure(&self, model: &[u8], plan: &measure::Plan) -> Result<Measurement, MeasureError> {
+    fn measure(&mut self, model: &[u8], level: Level) -> Result<Measurement, MeasureError> {
         let path = self.folder.join("candidate.onnx");
         std::fs::write(&path, model)
             .map_err(|source| MeasureError::Model { path: path.clone(), source })?;
-        measure::measure(self.transport.as_ref(), &path, plan, &self.runtime, self.threads)
+        self.bench.measure(&path, &Plan::of(level))
     }
 }
 

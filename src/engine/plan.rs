@@ -1,7 +1,6 @@
 //! How long and how a candidate is trained.
 use crate::data::Augment;
 use crate::data::DataSet;
-use crate::search::Parent;
 use crate::store::CandidateId;
 use crate::train::TrainPlan;
 

@@ -1,5 +1,6 @@
 //! Asking the strategy for a generation.
 use crate::graph::Graph;
+use crate::latency::Predictor;
 use crate::pareto::Objective;
 use crate::search::Origin;
 use crate::search::Parent;
@@ -86,8 +87,8 @@ impl Engine {
 /// Cheap objectives of structures, predicted where they would have to be measured.
 struct Costs<'a> {
     config: &'a RunConfig,
-    latency: crate::latency::Predictor,
-    memory: crate::latency::Predictor,
+    latency: Predictor,
+    memory: Predictor,
 }
 
 impl<'a> Costs<'a> {
@@ -124,8 +125,8 @@ impl<'a> Costs<'a> {
 
 
 /// A prediction, and the least it could be if enough was measured to know.
-pub(super) fn predicted(predictor: &crate::latency::Predictor, graph: &Graph) -> (f64, f64) {
+pub(super) fn predicted(predictor: &Predictor, graph: &Graph) -> (f64, f64) {
     let prediction = predictor.predict(graph);
-    let known = prediction.samples >= crate::latency::ENOUGH;
+    let known = prediction.samples >= Predictor::ENOUGH;
     (prediction.latency_us, if known { prediction.interval_us[0] } else { 0.0 })
 }

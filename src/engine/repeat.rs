@@ -44,7 +44,7 @@ impl Repeats {
 
     /// Adds a round.
     pub fn add(&mut self, candidate: CandidateId, value: f64) {
-        let value = if self.relative { value.max(1e-9).ln() } else { value };
+        let value = self.law(value);
         let rounds = self.rounds.entry(candidate).or_default();
         let before = sum_of_squares(rounds);
         rounds.push(value);
@@ -55,11 +55,23 @@ impl Repeats {
     /// Mean of a candidate's rounds (geometric for latency) and the 95 % interval of one more.
     pub fn value(&self, candidate: CandidateId) -> Option<Value> {
         let rounds = self.rounds.get(&candidate)?;
-        let n = rounds.len() as f64;
-        let mean = rounds.iter().sum::<f64>() / n;
-        let half = Z * self.deviation() * (1.0 + 1.0 / n).sqrt();
+        let n = rounds.len();
+        Some(self.around(rounds.iter().sum::<f64>() / n as f64, n))
+    }
+
+    /// As [`value`](Self::value) of a candidate with this one round.
+    pub fn first(&self, value: f64) -> Value {
+        self.around(self.law(value), 1)
+    }
+
+    fn around(&self, mean: f64, n: usize) -> Value {
+        let half = Z * self.deviation() * (1.0 + 1.0 / n as f64).sqrt();
         let back = |x: f64| if self.relative { x.exp() } else { x.max(0.0) };
-        Some(Value { value: back(mean), interval: [back(mean - half), back(mean + half)] })
+        Value { value: back(mean), interval: [back(mean - half), back(mean + half)] }
+    }
+
+    fn law(&self, value: f64) -> f64 {
+        if self.relative { value.max(1e-9).ln() } else { value }
     }
 
     /// Standard deviation between rounds: pooled, with the prior as some degrees of freedom.

@@ -239,6 +239,20 @@ impl State {
         self.values_at(candidate, candidate.trained.as_ref()?.error)
     }
 
+    /// Objectives of a candidate right after its first measurement, which is not part of the state
+    /// yet; the error is 0.
+    pub fn values_with(&self, measured: &Measured) -> Option<Vec<Value>> {
+        let candidate = self.candidates.get(&measured.candidate)?;
+        let each = self.objectives.iter().map(|&o| match o {
+            Objective::Error => Some(Value::exact(0.0)),
+            Objective::Latency => Some(self.latency.first(measured.latency_us)),
+            Objective::Memory => Some(self.memory.first(measured.memory_bytes? as f64)),
+            Objective::ModelBytes => Some(Value::exact(measured.model_bytes as f64)),
+            Objective::Parameters | Objective::Macs => self.cheap(candidate, o),
+        });
+        each.collect()
+    }
+
     /// As [`values`](Self::values), at an error that is not known yet.
     pub fn values_at(&self, candidate: &Candidate, error: f64) -> Option<Vec<Value>> {
         let error = Value::exact(error);
@@ -281,8 +295,8 @@ impl State {
         let done = self.candidates.values().rev().filter(|c| c.accepted.generation < open);
         let known = done.take(PREDICTOR_MEMORY).filter_map(|c| {
             let value = self.cheap(c, objective)?.value;
-            Some((c.accepted.graph.clone(), value))
+            Some((&c.accepted.graph, value))
         });
-        Predictor::fit(&known.collect::<Vec<_>>())
+        Predictor::fit(known)
     }
 }

@@ -170,6 +170,7 @@ impl EndKind {
             EndKind::StoppedInTraining => "stopped-in-training",
             EndKind::Diverged => "diverged",
             EndKind::Failed => "failed",
+            EndKind::Unfinished => "unfinished",
         }
     }
 
@@ -180,6 +181,7 @@ impl EndKind {
             EndKind::StoppedInTraining,
             EndKind::Diverged,
             EndKind::Failed,
+            EndKind::Unfinished,
         ];
         all.into_iter().find(|kind| kind.name() == name)
     }

@@ -1,5 +1,6 @@
 //! A made-up run that looks like a real one: deterministic records for the store and the report.
 use citronade::graph::*;
+use citronade::morphism::Choice;
 use citronade::morphism::Step;
 use citronade::pareto::Objective;
 use citronade::pareto::Reference;
@@ -119,7 +120,8 @@ impl MadeUp {
                 ("widen", format!("{channels} → {} channels", channels * 3 / 2))
             }
         };
-        Step { morphism: morphism.to_owned(), site: NodeId(at as u32 + 1), choice }
+        let edit = Choice::Insert { kernel: 3 };
+        Step { morphism: morphism.to_owned(), site: NodeId(at as u32 + 1), choice, edit }
     }
 
     /// The life of one candidate, recorded as it goes.
