@@ -15,6 +15,9 @@ const MANY_IMAGES: usize = 10_000;
 /// Images at least this high and wide are halved at once in the small seeds.
 const LARGE_IMAGE: usize = 16;
 
+/// Pixels along the shorter side behind the coarse seed's convolution.
+const COARSE_SIDE: usize = 7;
+
 /// A seed's dimensions.
 struct Plan {
     stages: usize,
@@ -36,9 +39,37 @@ pub(super) fn seeds(input: [usize; 3], classes: usize, images: usize) -> Vec<Gra
         plan(larger * BASE_WIDTH, false, 1),
         plan(2 * larger * BASE_WIDTH, true, 1),
     ]
-    .map(|plan| network(input, classes, &plan));
-    seeds.sort_by_key(|seed| seed.cost().parameters);
-    seeds.to_vec()
+    .map(|plan| network(input, classes, &plan))
+    .to_vec();
+    seeds.extend([linear(input, classes), coarse(input, classes)]);
+    seeds.sort_by_key(|seed| seed.cost().macs);
+    seeds
+}
+
+/// Logistic regression: the cheapest network there is.
+fn linear(input: [usize; 3], classes: usize) -> Graph {
+    let mut graph = Graph::new(input);
+    let at = graph.push(Op::Normalize, &[graph.input()]);
+    classify(&mut graph, at, classes);
+    graph
+}
+
+/// One convolution whose stride leaves some seven pixels along the shorter side, every one of
+/// which is read by the linear layer.
+fn coarse(input: [usize; 3], classes: usize) -> Graph {
+    let side = input[1].min(input[2]);
+    let stride = (side / COARSE_SIDE).clamp(2, 8);
+    let conv = Conv { stride: [stride; 2], ..Conv::same(BASE_WIDTH, stride / 2 * 2 + 1) };
+    let mut graph = Graph::new(input);
+    let at = graph.push(Op::Normalize, &[graph.input()]);
+    let at = block(&mut graph, at, &[conv]);
+    classify(&mut graph, at, classes);
+    graph
+}
+
+fn classify(graph: &mut Graph, at: NodeId, classes: usize) {
+    let at = graph.push(Op::Flatten, &[at]);
+    graph.push(Op::Linear(Linear { features: classes, bias: true }), &[at]);
 }
 
 fn network(input: [usize; 3], classes: usize, plan: &Plan) -> Graph {
@@ -58,8 +89,7 @@ fn network(input: [usize; 3], classes: usize, plan: &Plan) -> Graph {
         channels = wide;
     }
     at = graph.push(Op::GlobalAveragePool, &[at]);
-    at = graph.push(Op::Flatten, &[at]);
-    graph.push(Op::Linear(Linear { features: classes, bias: true }), &[at]);
+    classify(&mut graph, at, classes);
     graph
 }
 

@@ -74,7 +74,7 @@ fn the_same_step_with_other_contents_is_refused_and_nothing_of_its_commit_stays(
             Record::Measured(r) => r.latency_us += 1.0,
             Record::Trained(r) => r.curve[3].validation_error = Fraction(0.5),
             Record::Ended(r) => r.epochs += 1,
-            Record::Told(r) => r.front.push(99),
+            Record::Told(r) => r.front.truncate(1),
             Record::Tested { error, .. } => *error += 0.1,
         }
         let fresh = Record::Tested { candidate: 1, error: 0.25 };

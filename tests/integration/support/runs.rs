@@ -248,7 +248,8 @@ impl MadeUp {
 
     /// Measures the front again and tells the generation.
     fn tell(&mut self, generation: u32, candidates: Vec<CandidateId>) {
-        let front: Vec<CandidateId> = self.front().iter().map(|c| c.id).collect();
+        let members = self.front();
+        let front: Vec<CandidateId> = members.iter().map(|c| c.id).collect();
         for &id in &front {
             let at = self.alive.iter().position(|c| c.id == id).unwrap();
             let mut member = self.alive[at].clone();
@@ -262,7 +263,7 @@ impl MadeUp {
             candidates,
             proposed: self.proposed,
             hypervolume: self.hypervolume(),
-            front,
+            front: members.iter().map(front_member).collect(),
             at_s: self.clock_s,
         }));
     }
