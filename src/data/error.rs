@@ -69,7 +69,7 @@ pub enum DataError {
     },
 
     /// IDX data of the wrong number of dimensions.
-    #[error("`{}` has {found} dimensions, not {expected}", path.display())]
+    #[error("number of dimensions of `{}` is {found}, not {expected}", path.display())]
     IdxDimensions {
         /// The file.
         path: PathBuf,
@@ -250,7 +250,7 @@ pub enum DataError {
 
     /// Not enough images of a class for each part to get one.
     #[error(
-        "class `{class}` of `{name}` has {found} images, at least {needed} are needed to split it"
+        "class `{class}` of `{name}` is too small to split: it has {found} of at least {needed} images"
     )]
     TooFew {
         /// The data set.

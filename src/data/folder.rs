@@ -10,7 +10,8 @@ use crate::data::Pixels;
 use crate::data::Samples;
 use crate::data::file::file_name;
 use crate::data::file::list;
-use crate::data::picture::Decoder;
+use crate::data::picture::Pictures;
+use crate::data::picture::common_size;
 use crate::data::picture::planes;
 use crate::data::source::Source;
 
@@ -24,56 +25,58 @@ use crate::data::source::Source;
 ///
 /// What is wrong with the first bad file, in the order of names.
 pub(super) fn read(root: &Path, options: &LoadOptions) -> Result<Source, DataError> {
-    let folders = PartFolders::of(root)?;
+    let folders = part_folders(root)?;
     let classes: Vec<String> = sub_folders(&folders.train)?.iter().map(|f| file_name(f)).collect();
     if classes.is_empty() {
         return Err(DataError::UnknownFolder { path: root.to_owned() });
     }
-    let train = Listing::of(&folders.train, &classes)?;
-    let listing = |folder: PathBuf| Listing::of(&folder, &classes);
-    let validation = folders.validation.map(listing).transpose()?;
-    let test = folders.test.map(listing).transpose()?;
+    let listings = folders.try_map(|folder| Listing::of(&folder, &classes))?;
+    let files: Vec<&PathBuf> = listings.iter().flat_map(|listing| &listing.files).collect();
+    let size = common_size(root, &files, options)?;
+    let decoded = listings.try_map(|listing| Decoded::of(listing, size))?;
 
-    let all = [Some(&train), validation.as_ref(), test.as_ref()];
-    let files: Vec<&PathBuf> = all.into_iter().flatten().flat_map(|l| &l.files).collect();
-    let mut decoder = Decoder::for_files(root, &files, options)?;
-    let train = Decoded::of(train, &mut decoder)?;
-    let validation = validation.map(|l| Decoded::of(l, &mut decoder)).transpose()?;
-    let test = test.map(|l| Decoded::of(l, &mut decoder)).transpose()?;
-
-    let channels = options.channels.unwrap_or(if decoder.coloured { 3 } else { 1 });
-    let samples = |decoded: Decoded| decoded.into_samples(channels, decoder.size);
-    Ok(Source {
-        notes: notes(&decoder, channels, &[Some(&train), validation.as_ref(), test.as_ref()]),
-        classes,
-        train: samples(train),
-        validation: validation.map(samples),
-        test: test.map(samples),
-    })
+    let coloured = decoded.iter().any(|part| part.pictures.coloured);
+    let channels = options.channels.unwrap_or(if coloured { 3 } else { 1 });
+    let shape = [channels, size[0], size[1]];
+    let notes = notes(&decoded, shape);
+    let Parts { train, validation, test } = decoded.try_map(|part| Ok(part.into_samples(shape)))?;
+    Ok(Source { classes, train, validation, test, notes })
 }
 
-/// Where the parts lie.
-struct PartFolders {
-    train: PathBuf,
-    validation: Option<PathBuf>,
-    test: Option<PathBuf>,
+/// Something for each part that there is.
+struct Parts<T> {
+    train: T,
+    validation: Option<T>,
+    test: Option<T>,
 }
 
-impl PartFolders {
-    /// The parts of `root`; the root itself, unless its folders are named like parts and no other.
-    fn of(root: &Path) -> Result<PartFolders, DataError> {
-        let folders = sub_folders(root)?;
-        let named = |names: &[&str]| {
-            folders.iter().find(|f| names.contains(&file_name(f).as_str())).cloned()
-        };
-        let validation = named(&["val", "valid", "validation"]);
-        let test = named(&["test"]);
-        let parts = 1 + usize::from(validation.is_some()) + usize::from(test.is_some());
-        Ok(match named(&["train"]) {
-            Some(train) if folders.len() == parts => PartFolders { train, validation, test },
-            Some(_) | None => PartFolders { train: root.to_owned(), validation: None, test: None },
+impl<T> Parts<T> {
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        [Some(&self.train), self.validation.as_ref(), self.test.as_ref()].into_iter().flatten()
+    }
+
+    fn try_map<U>(self, f: impl Fn(T) -> Result<U, DataError>) -> Result<Parts<U>, DataError> {
+        Ok(Parts {
+            train: f(self.train)?,
+            validation: self.validation.map(&f).transpose()?,
+            test: self.test.map(&f).transpose()?,
         })
     }
+}
+
+/// The part folders of `root`; the root itself, unless its folders are named like parts and no
+/// other.
+fn part_folders(root: &Path) -> Result<Parts<PathBuf>, DataError> {
+    let folders = sub_folders(root)?;
+    let named =
+        |names: &[&str]| folders.iter().find(|f| names.contains(&file_name(f).as_str())).cloned();
+    let validation = named(&["val", "valid", "validation"]);
+    let test = named(&["test"]);
+    let parts = 1 + usize::from(validation.is_some()) + usize::from(test.is_some());
+    Ok(match named(&["train"]) {
+        Some(train) if folders.len() == parts => Parts { train, validation, test },
+        Some(_) | None => Parts { train: root.to_owned(), validation: None, test: None },
+    })
 }
 
 fn sub_folders(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
@@ -121,42 +124,36 @@ fn is_picture(path: &Path) -> bool {
 
 /// A part in colour, until it is known whether any image needs it.
 struct Decoded {
-    /// `[N, H, W, 3]`.
-    rgb: Vec<u8>,
+    pictures: Pictures,
     labels: Vec<u32>,
     left_out: Vec<PathBuf>,
 }
 
 impl Decoded {
-    fn of(listing: Listing, decoder: &mut Decoder) -> Result<Decoded, DataError> {
+    fn of(listing: Listing, size: [usize; 2]) -> Result<Decoded, DataError> {
         let Listing { files, labels, left_out } = listing;
-        let mut rgb = Vec::new();
-        files.iter().try_for_each(|file| decoder.decode(file, &mut rgb))?;
-        Ok(Decoded { rgb, labels, left_out })
+        Ok(Decoded { pictures: Pictures::decode(&files, size)?, labels, left_out })
     }
 
-    fn into_samples(self, channels: usize, [height, width]: [usize; 2]) -> Samples {
-        let pixels = self.rgb.chunks_exact(height * width * 3);
-        let pixels = pixels.flat_map(|image| planes(image, channels)).collect();
-        Samples {
-            shape: [channels, height, width],
-            pixels: Pixels::U8(Arc::new(pixels)),
-            labels: Arc::new(self.labels),
-        }
+    fn into_samples(self, shape: [usize; 3]) -> Samples {
+        let [channels, height, width] = shape;
+        let pictures = self.pictures.rgb.chunks_exact(height * width * 3);
+        let pixels = pictures.flat_map(|picture| planes(picture, channels)).collect();
+        Samples { shape, pixels: Pixels::U8(Arc::new(pixels)), labels: Arc::new(self.labels) }
     }
 }
 
-fn notes(decoder: &Decoder, channels: usize, parts: &[Option<&Decoded>]) -> Vec<String> {
-    let [height, width] = decoder.size;
+fn notes(parts: &Parts<Decoded>, [channels, height, width]: [usize; 3]) -> Vec<String> {
     let kind = if channels == 1 { "grey" } else { "colour" };
     let mut notes = vec![format!("images are {kind}, {height} rows of {width}")];
-    if decoder.resized > 0 {
-        notes.push(format!("{} images of another size were resized", decoder.resized));
+    let resized: usize = parts.iter().map(|part| part.pictures.resized).sum();
+    if resized > 0 {
+        notes.push(format!("resized because of another size: {resized}"));
     }
-    let left_out: Vec<&PathBuf> = parts.iter().flatten().flat_map(|p| &p.left_out).collect();
+    let left_out: Vec<&PathBuf> = parts.iter().flat_map(|part| &part.left_out).collect();
     if let Some(first) = left_out.first() {
         let (count, first) = (left_out.len(), first.display());
-        notes.push(format!("{count} entries that are not PNG or JPEG left out, first `{first}`"));
+        notes.push(format!("left out as neither PNG nor JPEG: {count}, first `{first}`"));
     }
     notes
 }
@@ -270,7 +267,7 @@ mod tests {
         picture.save(folder.path().join("cat/0.png")).unwrap();
         let data = load_from(&folder).unwrap();
         assert_eq!(data.shape, [1, 32, 64]);
-        assert_eq!(data.notes[1], "20 images of another size were resized");
+        assert_eq!(data.notes[1], "resized because of another size: 20");
         let options = LoadOptions { image_size: Some([5, 7]), ..LoadOptions::default() };
         assert_eq!(load_with(&folder, &options).unwrap().shape, [1, 5, 7]);
         let options = LoadOptions { image_size: Some([0, 7]), ..LoadOptions::default() };
@@ -327,7 +324,7 @@ mod tests {
         fs::write(folder.path().join("cat/notes.txt"), "x").unwrap();
         fs::write(folder.path().join("LICENSE"), "x").unwrap();
         let data = load_from(&folder).unwrap();
-        assert!(data.notes[1].starts_with("1 entries that are not PNG or JPEG left out, first"));
+        assert!(data.notes[1].starts_with("left out as neither PNG nor JPEG: 1, first"));
         assert!(data.notes[1].ends_with("cat/notes.txt`"));
     }
 

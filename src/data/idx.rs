@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(data.leaks(), 0);
         assert_eq!(
             data.notes,
-            ["2 images of the training part left out: identical ones are held out"]
+            ["left out of the training part as identical to held-out images: 2"]
         );
     }
 
@@ -295,7 +295,7 @@ mod tests {
     fn swapped_images_and_labels_are_told_apart() {
         let (_, labels) = images_and_labels();
         let error = load_images(&labels);
-        assert!(error.to_string().ends_with("has 1 dimensions, not 3 (images)"), "{error}");
+        assert!(error.to_string().ends_with("is 1, not 3 (images)"), "{error}");
         assert_eq!(error.hint(), Some("images and labels may have been swapped"));
     }
 

@@ -405,7 +405,7 @@ mod tests {
         );
         assert!(
             error(&Nd::from_shape_fn(IxDyn(&[20]), |at| at[0] as u8))
-                .contains("has 1 images, at least 3 are needed")
+                .contains("has 1 of at least 3 images")
         );
     }
 

@@ -2,8 +2,10 @@
 
 use std::io::Cursor;
 use std::io::Read;
+use std::num::NonZero;
 use std::path::Path;
 use std::path::PathBuf;
+use std::thread;
 
 use image::DynamicImage;
 use image::ImageReader;
@@ -26,58 +28,83 @@ const MAX_SIDE: u32 = 16384;
 /// Memory that decoding one image may take.
 const MAX_ALLOC: u64 = 512 << 20;
 
-/// Brings pictures to one size and remembers what it met.
-pub(super) struct Decoder {
-    /// Height and width of what it gives.
-    pub size: [usize; 2],
+/// Decoded pictures of one size, and what was met on the way.
+#[derive(Default)]
+pub(super) struct Pictures {
+    /// `[N, H, W, 3]`.
+    pub rgb: Vec<u8>,
     /// Pictures that had another size.
     pub resized: usize,
     /// Has any pixel been other than grey?
     pub coloured: bool,
 }
 
-impl Decoder {
-    /// For the pictures `files` of `root`; there is at least one, and the first decides the size
-    /// if `options` do not.
+impl Pictures {
+    /// Decodes `files` in their order, on all processors.
     ///
     /// # Errors
     ///
-    /// [`DataError::TooLarge`] if all together are, or what is wrong with the first picture.
-    pub fn for_files(
-        root: &Path,
-        files: &[&PathBuf],
-        options: &LoadOptions,
-    ) -> Result<Decoder, DataError> {
-        let size = match options.image_size {
-            Some(size) => size,
-            None => default_size(&read(files[0])?),
-        };
-        let found = [files.len(), size[0], size[1], 3]
-            .iter()
-            .fold(1, |n: u64, &factor| n.saturating_mul(factor as u64));
-        if found > MAX_BYTES {
-            return Err(DataError::TooLarge { path: root.to_owned(), found, limit: MAX_BYTES });
-        }
-        Ok(Decoder { size, resized: 0, coloured: false })
+    /// [`DataError::Io`] or [`DataError::BadImage`] for the first bad file.
+    pub fn decode(files: &[PathBuf], size: [usize; 2]) -> Result<Pictures, DataError> {
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let chunks = files.chunks(files.len().div_ceil(threads).max(1));
+        thread::scope(|scope| {
+            let decode = |files| scope.spawn(move || Pictures::decode_here(files, size));
+            let workers: Vec<_> = chunks.map(decode).collect();
+            let mut all = Pictures::default();
+            for worker in workers {
+                all.append(worker.join().expect("decoding answers with an error at worst")?);
+            }
+            Ok(all)
+        })
     }
 
-    /// Appends the picture `path`, `[H, W, 3]`.
-    ///
-    /// # Errors
-    ///
-    /// [`DataError::Io`] or [`DataError::BadImage`].
-    pub fn decode(&mut self, path: &Path, out: &mut Vec<u8>) -> Result<(), DataError> {
-        let mut picture = read(path)?;
-        let [height, width] = self.size.map(|side| side as u32);
+    fn decode_here(files: &[PathBuf], size: [usize; 2]) -> Result<Pictures, DataError> {
+        let mut pictures = Pictures::default();
+        for file in files {
+            pictures.add(read(file)?, size);
+        }
+        Ok(pictures)
+    }
+
+    fn add(&mut self, mut picture: DynamicImage, size: [usize; 2]) {
+        let [height, width] = size.map(|side| side as u32);
         if (picture.height(), picture.width()) != (height, width) {
             picture = picture.resize_exact(width, height, FilterType::Triangle);
             self.resized += 1;
         }
         let rgb = picture.into_rgb8();
         self.coloured |= rgb.pixels().any(|Rgb([r, g, b])| r != g || g != b);
-        out.extend_from_slice(&rgb);
-        Ok(())
+        self.rgb.extend_from_slice(&rgb);
     }
+
+    fn append(&mut self, other: Pictures) {
+        self.rgb.extend(other.rgb);
+        self.resized += other.resized;
+        self.coloured |= other.coloured;
+    }
+}
+
+/// The size for the pictures `files` of `root`: that of `options`, else by the first, which exists.
+///
+/// # Errors
+///
+/// [`DataError::TooLarge`] if all together are, or what is wrong with the first picture.
+pub(super) fn common_size(
+    root: &Path,
+    files: &[&PathBuf],
+    options: &LoadOptions,
+) -> Result<[usize; 2], DataError> {
+    let size = match options.image_size {
+        Some(size) => size,
+        None => default_size(&read(files[0])?),
+    };
+    let factors = [files.len(), size[0], size[1], 3].map(|n| n as u64);
+    let found = factors.into_iter().fold(1, u64::saturating_mul);
+    if found > MAX_BYTES {
+        return Err(DataError::TooLarge { path: root.to_owned(), found, limit: MAX_BYTES });
+    }
+    Ok(size)
 }
 
 /// The planes of `channels` (1 or 3) of one picture `[H, W, 3]`.

@@ -82,7 +82,7 @@ fn without(part: &Samples, others: &[&Samples], name: &str, notes: &mut Vec<Stri
         return part.clone();
     }
     let count = part.len() - kept.len();
-    notes.push(format!("{count} images of the {name} part left out: identical ones are held out"));
+    notes.push(format!("left out of the {name} part as identical to held-out images: {count}"));
     part.subset(&kept)
 }
 
@@ -357,7 +357,7 @@ mod tests {
         let error = split("any", source, &LoadOptions::default()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "class `class 1` of `any` has 2 images, at least 3 are needed to split it"
+            "class `class 1` of `any` is too small to split: it has 2 of at least 3 images"
         );
     }
 
