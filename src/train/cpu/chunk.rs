@@ -3,6 +3,10 @@
 //! Chunks do not depend on the number of threads, and sums over chunks are taken in their order:
 //! this is why results are bit-equal at any number of threads.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
 use super::memory::Buffers;
 use super::norm::GradientSums;
 use super::norm::Moments;
@@ -10,6 +14,21 @@ use super::program::Program;
 
 /// Images of a chunk; the last may hold fewer.
 pub const IMAGES: usize = 8;
+
+/// A kind of work, for profiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WorkKind {
+    /// Name of the kernel.
+    pub kernel: &'static str,
+    /// `forward`, `backward`, ..
+    pub pass: &'static str,
+}
+
+impl fmt::Display for WorkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{} {}", self.kernel, self.pass))
+    }
+}
 
 /// Values, gradients and partial sums of some images.
 #[derive(Debug, Default)]
@@ -40,6 +59,8 @@ pub struct Chunk {
     pub teacher: Vec<f32>,
     /// Sum of the losses.
     pub loss: f64,
+    /// Time spent by kind of work.
+    pub times: BTreeMap<WorkKind, Duration>,
 }
 
 impl Chunk {

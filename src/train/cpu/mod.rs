@@ -19,6 +19,7 @@ mod norm;
 mod optimizer;
 mod parameters;
 mod pool;
+mod profile;
 mod program;
 mod resize;
 mod scoring;
@@ -28,6 +29,7 @@ mod simd;
 mod tile;
 mod workers;
 
+pub use profile::Profile;
 pub use simd::Level;
 pub use simd::Simd;
 

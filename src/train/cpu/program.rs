@@ -120,6 +120,29 @@ pub enum Kernel {
     Resize(Box<ResizePlan>),
 }
 
+impl Kernel {
+    /// For profiles.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kernel::Normalize => "Normalize",
+            Kernel::Conv { .. } => "Conv",
+            Kernel::Depthwise { .. } => "Depthwise",
+            Kernel::Norm { .. } => "Norm",
+            Kernel::Activation(_) => "Activation",
+            Kernel::Add => "Add",
+            Kernel::Mul => "Mul",
+            Kernel::Gate => "Gate",
+            Kernel::Concat => "Concat",
+            Kernel::MaxPool(_) => "MaxPool",
+            Kernel::AvgPool(_) => "AvgPool",
+            Kernel::GlobalAveragePool => "GlobalAveragePool",
+            Kernel::Flatten => "Flatten",
+            Kernel::Dropout { .. } => "Dropout",
+            Kernel::Resize(_) => "Resize",
+        }
+    }
+}
+
 impl Program {
     /// Compiles `graph`. Nodes in `keep` get a value of their own, parameters of nodes in
     /// `frozen` are not trained.

@@ -1,10 +1,13 @@
 //! One network being trained: steps of forward, backward and update.
 
+use std::time::Instant;
+
 use crate::graph::Network;
 
 use super::backward::backward;
 use super::chunk::Chunk;
 use super::chunk::IMAGES;
+use super::chunk::WorkKind;
 use super::forward::forward;
 use super::loss;
 use super::loss::Goal;
@@ -31,6 +34,19 @@ enum Task {
     Loss,
     GradientSums(usize),
     Backward(usize),
+}
+
+impl Task {
+    fn kind(self, program: &Program) -> WorkKind {
+        let kernel = |i: usize| program.steps[i].kernel.name();
+        match self {
+            Task::Forward(i) => WorkKind { kernel: kernel(i), pass: "forward" },
+            Task::Moments(i) => WorkKind { kernel: kernel(i), pass: "moments" },
+            Task::Loss => WorkKind { kernel: "Loss", pass: "and its gradient" },
+            Task::GradientSums(i) => WorkKind { kernel: kernel(i), pass: "gradient sums" },
+            Task::Backward(i) => WorkKind { kernel: kernel(i), pass: "backward" },
+        }
+    }
 }
 
 /// What is put together once all chunks have done their tasks.
@@ -131,7 +147,9 @@ impl<'a> Session<'a> {
             workers.each(chunks, |_, chunk| {
                 let tasks = if chunk.images > 0 { phase.tasks.as_slice() } else { &[] };
                 for &task in tasks {
+                    let start = Instant::now();
                     run(task, program, buffers, shared_now, *objective, scale, chunk);
+                    *chunk.times.entry(task.kind(program)).or_default() += start.elapsed();
                 }
             });
             match phase.then {
