@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::memory::Buffers;
@@ -35,12 +36,13 @@ impl fmt::Display for WorkKind {
 pub struct Chunk {
     /// Images that it holds now.
     pub images: usize,
+    /// Images that kernels work on now; a few at a time, so that what one kernel writes is still
+    /// in the cache when the next reads it.
+    pub block: Range<usize>,
     /// By buffer.
     pub values: Vec<Vec<f32>>,
     /// By buffer.
     pub gradients: Vec<Vec<f32>>,
-    /// By value: does its gradient hold something yet?
-    pub is_written: Vec<bool>,
     /// By step: where the largest values of a pooling came from.
     pub places: Vec<Vec<u32>>,
     /// By normalisation: statistics of these images.
@@ -71,7 +73,6 @@ impl Chunk {
             images: 0,
             values: room(&buffers.value_len),
             gradients: room(&buffers.gradient_len),
-            is_written: vec![false; program.shapes.len()],
             places: buffers.places_len.iter().map(|len| vec![0; len * images]).collect(),
             moments: vec![Moments::default(); program.norms.len()],
             sums: vec![GradientSums::default(); program.norms.len()],
@@ -81,8 +82,22 @@ impl Chunk {
         }
     }
 
-    /// The values of value `index`, all images.
+    /// Value `index` of the images of the block.
     pub fn value(&self, program: &Program, buffers: &Buffers, index: usize) -> &[f32] {
-        &self.values[buffers.value[index]][..self.images * program.len(index)]
+        &self.values[buffers.value[index]][self.range(program.len(index))]
     }
+
+    /// Where the block lies in a buffer of so many values an image.
+    pub fn range(&self, len: usize) -> Range<usize> {
+        self.block.start * len..self.block.end * len
+    }
+}
+
+/// Bytes of the largest value of a block: a few values fit the second cache.
+const BLOCK_BYTES: usize = 128 * 1024;
+
+/// Images of a block.
+pub fn block_images(program: &Program) -> usize {
+    let largest = (0..program.shapes.len()).map(|v| program.len(v)).max().unwrap_or(1);
+    (BLOCK_BYTES / (4 * largest)).clamp(1, IMAGES)
 }

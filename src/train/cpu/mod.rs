@@ -26,6 +26,7 @@ mod scoring;
 mod session;
 mod shared;
 mod simd;
+mod sliding;
 mod tile;
 mod workers;
 
