@@ -7,6 +7,7 @@ mod formula;
 
 pub use cpu::Cpu;
 pub use cpu::Level;
+pub use cpu::Profile;
 pub use cpu::Simd;
 pub use formula::Formula;
 

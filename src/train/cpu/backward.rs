@@ -26,7 +26,7 @@ pub fn backward(
         return;
     }
     let mut out = take(&mut chunk.gradients[buffers.gradient[i + 1]]);
-    let dy = &mut out[..chunk.images * program.len(i + 1)];
+    let dy = &mut out[chunk.range(program.len(i + 1))];
     if program.steps[i].is_trained {
         parameter_gradient(program, buffers, i, dy, chunk);
     }
@@ -34,10 +34,9 @@ pub fn backward(
         let value = program.steps[i].inputs[n];
         if program.wants_gradient[value] {
             let mut into = take(&mut chunk.gradients[buffers.gradient[value]]);
-            let dx = &mut into[..chunk.images * program.len(value)];
+            let dx = &mut into[chunk.range(program.len(value))];
             input_gradient(program, buffers, shared, i, n, dy, chunk, dx);
             chunk.gradients[buffers.gradient[value]] = into;
-            chunk.is_written[value] = true;
         }
     }
     chunk.gradients[buffers.gradient[i + 1]] = out;
@@ -102,7 +101,7 @@ fn input_gradient(
 ) {
     let (step, simd) = (&program.steps[i], program.simd);
     let mut scratch = take(&mut chunk.scratch);
-    let add = chunk.is_written[step.inputs[n]];
+    let add = step.adds[n];
     let input = |n: usize| chunk.value(program, buffers, step.inputs[n]);
     let [h, w, c] = program.shapes[step.inputs[0]];
     let cleared = |dx: &mut [f32]| {
@@ -147,7 +146,8 @@ fn input_gradient(
         }
         Kernel::MaxPool(plan) => {
             cleared(dx);
-            pool::max_backward(simd, plan, &chunk.places[i][..dy.len()], dy, dx);
+            let places = &chunk.places[i][chunk.range(program.len(i + 1))];
+            pool::max_backward(simd, plan, places, dy, dx);
         }
         Kernel::AvgPool(plan) => {
             cleared(dx);
@@ -163,7 +163,7 @@ fn input_gradient(
         }
         Kernel::Flatten => channels::from_planes(dy, h * w, c, dx),
         Kernel::Dropout { rate } => {
-            drop_out(chunk.seed, i, *rate, dy);
+            drop_out(chunk, i, *rate, dy);
             elementwise::hand_on(simd, dy, add, dx);
         }
         Kernel::Resize(plan) => {

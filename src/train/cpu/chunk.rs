@@ -3,6 +3,11 @@
 //! Chunks do not depend on the number of threads, and sums over chunks are taken in their order:
 //! this is why results are bit-equal at any number of threads.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
 use super::memory::Buffers;
 use super::norm::GradientSums;
 use super::norm::Moments;
@@ -11,17 +16,33 @@ use super::program::Program;
 /// Images of a chunk; the last may hold fewer.
 pub const IMAGES: usize = 8;
 
+/// A kind of work, for profiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WorkKind {
+    /// Name of the kernel.
+    pub kernel: &'static str,
+    /// `forward`, `backward`, ..
+    pub pass: &'static str,
+}
+
+impl fmt::Display for WorkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{} {}", self.kernel, self.pass))
+    }
+}
+
 /// Values, gradients and partial sums of some images.
 #[derive(Debug, Default)]
 pub struct Chunk {
     /// Images that it holds now.
     pub images: usize,
+    /// Images that kernels work on now; a few at a time, so that what one kernel writes is still
+    /// in the cache when the next reads it.
+    pub block: Range<usize>,
     /// By buffer.
     pub values: Vec<Vec<f32>>,
     /// By buffer.
     pub gradients: Vec<Vec<f32>>,
-    /// By value: does its gradient hold something yet?
-    pub is_written: Vec<bool>,
     /// By step: where the largest values of a pooling came from.
     pub places: Vec<Vec<u32>>,
     /// By normalisation: statistics of these images.
@@ -40,6 +61,8 @@ pub struct Chunk {
     pub teacher: Vec<f32>,
     /// Sum of the losses.
     pub loss: f64,
+    /// Time spent by kind of work.
+    pub times: BTreeMap<WorkKind, Duration>,
 }
 
 impl Chunk {
@@ -50,7 +73,6 @@ impl Chunk {
             images: 0,
             values: room(&buffers.value_len),
             gradients: room(&buffers.gradient_len),
-            is_written: vec![false; program.shapes.len()],
             places: buffers.places_len.iter().map(|len| vec![0; len * images]).collect(),
             moments: vec![Moments::default(); program.norms.len()],
             sums: vec![GradientSums::default(); program.norms.len()],
@@ -60,8 +82,22 @@ impl Chunk {
         }
     }
 
-    /// The values of value `index`, all images.
+    /// Value `index` of the images of the block.
     pub fn value(&self, program: &Program, buffers: &Buffers, index: usize) -> &[f32] {
-        &self.values[buffers.value[index]][..self.images * program.len(index)]
+        &self.values[buffers.value[index]][self.range(program.len(index))]
     }
+
+    /// Where the block lies in a buffer of so many values an image.
+    pub fn range(&self, len: usize) -> Range<usize> {
+        self.block.start * len..self.block.end * len
+    }
+}
+
+/// Bytes of the largest value of a block: a few values fit the second cache.
+const BLOCK_BYTES: usize = 128 * 1024;
+
+/// Images of a block.
+pub fn block_images(program: &Program) -> usize {
+    let largest = (0..program.shapes.len()).map(|v| program.len(v)).max().unwrap_or(1);
+    (BLOCK_BYTES / (4 * largest)).clamp(1, IMAGES)
 }

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::channels;
 use super::chunk::Chunk;
+use super::chunk::IMAGES;
 use super::elementwise;
 use super::memory::Buffers;
 use super::norm;
@@ -30,7 +31,8 @@ pub fn forward(
     let mut out = take(&mut chunk.values[buffers.value[i + 1]]);
     let mut scratch = take(&mut chunk.scratch);
     let mut places = take(&mut chunk.places[i]);
-    let y = &mut out[..chunk.images * program.len(i + 1)];
+    let range = chunk.range(program.len(i + 1));
+    let y = &mut out[range.clone()];
     let input = |n: usize| chunk.value(program, buffers, step.inputs[n]);
     let [h, w, c] = program.shapes[step.inputs[0]];
     let slot = |s: usize| program.slots[s].of(&shared.parameters);
@@ -65,16 +67,13 @@ pub fn forward(
                 first += c;
             }
         }
-        Kernel::MaxPool(plan) => {
-            let len = y.len();
-            pool::max(simd, plan, input(0), y, &mut places[..len]);
-        }
+        Kernel::MaxPool(plan) => pool::max(simd, plan, input(0), y, &mut places[range]),
         Kernel::AvgPool(plan) => pool::average(simd, plan, input(0), y),
         Kernel::GlobalAveragePool => pool::global_average(simd, h * w, c, input(0), y),
         Kernel::Flatten => channels::to_planes(input(0), h * w, c, y),
         Kernel::Dropout { rate } if training => {
             y.copy_from_slice(input(0));
-            drop_out(chunk.seed, i, *rate, y);
+            drop_out(chunk, i, *rate, y);
         }
         Kernel::Dropout { .. } => y.copy_from_slice(input(0)),
         Kernel::Resize(plan) => resize::forward(simd, plan, input(0), y),
@@ -84,12 +83,15 @@ pub fn forward(
     chunk.values[buffers.value[i + 1]] = out;
 }
 
-/// Zeroes values at random and scales up the others; the same seed and step, the same values.
-pub fn drop_out(seed: u64, step: usize, rate: f32, values: &mut [f32]) {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(step as u64 + 1);
+/// Zeroes values at random and scales up the others; for the same images, the same values.
+pub fn drop_out(chunk: &Chunk, step: usize, rate: f32, values: &mut [f32]) {
     let scale = 1.0 / (1.0 - rate);
-    for value in values {
-        *value *= if rng.random::<f32>() < rate { 0.0 } else { scale };
+    let len = values.len() / chunk.block.len();
+    for (image, values) in chunk.block.clone().zip(values.chunks_mut(len)) {
+        let mut rng = ChaCha8Rng::seed_from_u64(chunk.seed);
+        rng.set_stream((step * IMAGES + image) as u64);
+        for value in values {
+            *value *= if rng.random::<f32>() < rate { 0.0 } else { scale };
+        }
     }
 }

@@ -19,15 +19,18 @@ mod norm;
 mod optimizer;
 mod parameters;
 mod pool;
+mod profile;
 mod program;
 mod resize;
 mod scoring;
 mod session;
 mod shared;
 mod simd;
+mod sliding;
 mod tile;
 mod workers;
 
+pub use profile::Profile;
 pub use simd::Level;
 pub use simd::Simd;
 

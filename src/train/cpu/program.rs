@@ -53,6 +53,8 @@ pub struct Step {
     pub kernel: Kernel,
     /// Values that are read.
     pub inputs: Vec<usize>,
+    /// By input: is its gradient added to what a later step has put there?
+    pub adds: Vec<bool>,
     /// Are there parameters to train?
     pub is_trained: bool,
 }
@@ -120,6 +122,29 @@ pub enum Kernel {
     Resize(Box<ResizePlan>),
 }
 
+impl Kernel {
+    /// For profiles.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kernel::Normalize => "Normalize",
+            Kernel::Conv { .. } => "Conv",
+            Kernel::Depthwise { .. } => "Depthwise",
+            Kernel::Norm { .. } => "Norm",
+            Kernel::Activation(_) => "Activation",
+            Kernel::Add => "Add",
+            Kernel::Mul => "Mul",
+            Kernel::Gate => "Gate",
+            Kernel::Concat => "Concat",
+            Kernel::MaxPool(_) => "MaxPool",
+            Kernel::AvgPool(_) => "AvgPool",
+            Kernel::GlobalAveragePool => "GlobalAveragePool",
+            Kernel::Flatten => "Flatten",
+            Kernel::Dropout { .. } => "Dropout",
+            Kernel::Resize(_) => "Resize",
+        }
+    }
+}
+
 impl Program {
     /// Compiles `graph`. Nodes in `keep` get a value of their own, parameters of nodes in
     /// `frozen` are not trained.
@@ -147,7 +172,18 @@ impl Program {
         let nodes = graph.nodes();
         nodes.iter().skip(1).for_each(|node| compiler.add(node));
         compiler.flatten_output();
+        compiler.program.mark_additions();
         compiler.program
+    }
+
+    /// The backward pass meets the readers of a value from last to first: all but the first add.
+    fn mark_additions(&mut self) {
+        let mut is_written = vec![false; self.shapes.len()];
+        for step in self.steps.iter_mut().rev() {
+            for (value, adds) in step.inputs.iter().zip(&mut step.adds) {
+                *adds = std::mem::replace(&mut is_written[*value], true);
+            }
+        }
     }
 
     /// Number of values of one image.
@@ -274,7 +310,8 @@ impl Compiler<'_> {
         let has_parameters = self.program.slots.last().is_some_and(|s| s.node == node.id);
         let is_trained = has_parameters && !self.frozen.contains(&node.id);
         let wants = is_trained || inputs.iter().any(|&i| self.program.wants_gradient[i]);
-        self.program.steps.push(Step { node: node.id, kernel, inputs, is_trained });
+        let adds = vec![false; inputs.len()];
+        self.program.steps.push(Step { node: node.id, kernel, inputs, adds, is_trained });
         self.program.value_of.insert(node.id, self.program.shapes.len());
         self.program.shapes.push(shape);
         self.program.is_image.push(matches!(self.shapes[&node.id], Shape::Image(_)));
@@ -288,7 +325,8 @@ impl Compiler<'_> {
             let node = self.graph.output();
             let inputs = vec![self.program.output()];
             let kernel = Kernel::Flatten;
-            self.program.steps.push(Step { node, kernel, inputs, is_trained: false });
+            let adds = vec![false];
+            self.program.steps.push(Step { node, kernel, inputs, adds, is_trained: false });
             self.program.shapes.push([1, 1, h * w * c]);
             self.program.is_image.push(false);
             let wants = self.program.wants_gradient.last().copied().unwrap_or(false);

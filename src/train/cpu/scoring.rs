@@ -61,6 +61,7 @@ impl<'a> Scorer<'a> {
 
     /// Passes `chunk`, whose input is filled.
     pub fn pass(&self, shared: &Shared, chunk: &mut Chunk) {
+        chunk.block = 0..chunk.images;
         for i in 0..self.program.steps.len() {
             forward(self.program, &self.buffers, shared, i, false, chunk);
         }

@@ -1,10 +1,14 @@
 //! One network being trained: steps of forward, backward and update.
 
+use std::time::Instant;
+
 use crate::graph::Network;
 
 use super::backward::backward;
 use super::chunk::Chunk;
 use super::chunk::IMAGES;
+use super::chunk::WorkKind;
+use super::chunk::block_images;
 use super::forward::forward;
 use super::loss;
 use super::loss::Goal;
@@ -31,6 +35,19 @@ enum Task {
     Loss,
     GradientSums(usize),
     Backward(usize),
+}
+
+impl Task {
+    fn kind(self, program: &Program) -> WorkKind {
+        let kernel = |i: usize| program.steps[i].kernel.name();
+        match self {
+            Task::Forward(i) => WorkKind { kernel: kernel(i), pass: "forward" },
+            Task::Moments(i) => WorkKind { kernel: kernel(i), pass: "moments" },
+            Task::Loss => WorkKind { kernel: "Loss", pass: "and its gradient" },
+            Task::GradientSums(i) => WorkKind { kernel: kernel(i), pass: "gradient sums" },
+            Task::Backward(i) => WorkKind { kernel: kernel(i), pass: "backward" },
+        }
+    }
 }
 
 /// What is put together once all chunks have done their tasks.
@@ -105,7 +122,6 @@ impl<'a> Session<'a> {
     pub fn gradients(&mut self, workers: &Workers) -> f64 {
         self.shared.pack(self.program, true, workers);
         for chunk in &mut self.chunks {
-            chunk.is_written.fill(false);
             chunk.parameter_gradient.fill(0.0);
             chunk.loss = 0.0;
         }
@@ -126,12 +142,17 @@ impl<'a> Session<'a> {
         shared.use_running_statistics(program, true);
         let images: usize = chunks.iter().map(|c| c.images).sum();
         let scale = 1.0 / images as f32;
+        let block = block_images(program);
         for phase in &self.phases[..phases] {
             let shared_now = &*shared;
             workers.each(chunks, |_, chunk| {
-                let tasks = if chunk.images > 0 { phase.tasks.as_slice() } else { &[] };
-                for &task in tasks {
-                    run(task, program, buffers, shared_now, *objective, scale, chunk);
+                for first in (0..chunk.images).step_by(block) {
+                    chunk.block = first..(first + block).min(chunk.images);
+                    for &task in &phase.tasks {
+                        let start = Instant::now();
+                        run(task, program, buffers, shared_now, *objective, scale, chunk);
+                        *chunk.times.entry(task.kind(program)).or_default() += start.elapsed();
+                    }
                 }
             });
             match phase.then {
@@ -204,14 +225,18 @@ fn run(
             let (index, _) = norm_of(program, i);
             let value = program.steps[i].inputs[0];
             let x = chunk.value(program, buffers, value);
-            chunk.moments[index] = Moments::of(program.simd, x, program.shapes[value][2]);
+            let moments = Moments::of(program.simd, x, program.shapes[value][2]);
+            match chunk.block.start {
+                0 => chunk.moments[index] = moments,
+                _ => chunk.moments[index].merge(&moments),
+            }
         }
         Task::GradientSums(i) => {
             let (index, activation) = norm_of(program, i);
             let value = program.steps[i].inputs[0];
-            let len = chunk.images * program.len(value);
+            let range = chunk.range(program.len(value));
             let x = chunk.value(program, buffers, value);
-            let dy = &chunk.gradients[buffers.gradient[i + 1]][..len];
+            let dy = &chunk.gradients[buffers.gradient[i + 1]][range];
             let affine = &shared.affine[index];
             let channels = program.shapes[value][2];
             chunk.sums[index] = GradientSums::of(program.simd, x, dy, affine, activation, channels);
@@ -229,10 +254,11 @@ fn take_loss(
     let value = program.output();
     let mut gradient = std::mem::take(&mut chunk.gradients[buffers.gradient[value]]);
     let logits = chunk.value(program, buffers, value);
-    let teacher = objective.teacher.map(|(w, t)| (chunk.teacher.as_slice(), w, t));
-    let goal = Goal { targets: &chunk.targets, teacher };
-    let into = &mut gradient[..logits.len()];
-    chunk.loss = loss::loss(logits, &goal, program.classes(), scale, into);
+    let range = chunk.range(program.classes());
+    let teacher = objective.teacher.map(|(w, t)| (&chunk.teacher[range.clone()], w, t));
+    let goal = Goal { targets: &chunk.targets[range.clone()], teacher };
+    let into = &mut gradient[range];
+    chunk.loss += loss::loss(logits, &goal, program.classes(), scale, into);
     chunk.gradients[buffers.gradient[value]] = gradient;
 }
 
