@@ -20,6 +20,7 @@ mod prune;
 mod remap;
 mod remove;
 mod repair;
+mod scale;
 mod separable;
 mod skip;
 mod slice;

@@ -100,12 +100,8 @@ pub(super) fn patches(seen: &Tensor, op: &Op, rng: &mut ChaCha8Rng) -> DMatrix<f
         let (channel, tap) = (c / taps, c % taps);
         let y = position(conv, 0, at / size[1], tap / conv.kernel[1], height);
         let x = position(conv, 1, at % size[1], tap % conv.kernel[1], width);
-        match (y, x) {
-            (Some(y), Some(x)) => {
-                f64::from(seen.data[((sample * channels + channel) * height + y) * width + x])
-            }
-            _ => 0.0,
-        }
+        let at = |(y, x)| ((sample * channels + channel) * height + y) * width + x;
+        y.zip(x).map_or(0.0, |inside| f64::from(seen.data[at(inside)]))
     })
 }
 
@@ -148,13 +144,8 @@ pub(super) fn has_bias(network: &Network, node: NodeId) -> bool {
 }
 
 fn norm_behind(network: &Network, node: NodeId) -> Option<NodeId> {
-    match network.graph.users(node)[..] {
-        [user] => match network.graph.op(user) {
-            Op::BatchNorm { .. } => Some(user),
-            _ => None,
-        },
-        _ => None,
-    }
+    let [user] = network.graph.users(node)[..] else { return None };
+    matches!(network.graph.op(user), Op::BatchNorm { .. }).then_some(user)
 }
 
 fn chosen(all: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
