@@ -192,7 +192,7 @@ fn blinded(activations: &Activations) -> Activations {
 /// by morphism and over many networks.
 fn gains_by_repair() -> BTreeMap<&'static str, Vec<f64>> {
     let mut gains: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
-    for seed in 0..80 {
+    for seed in 0..40 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let parent = random_network(seed);
         let samples = samples(&parent, &mut rng);
