@@ -298,6 +298,13 @@ impl MadeUp {
 }
 
 /// Blocks of convolution, batch normalisation and ReLU on an 8×8 image of ten classes.
+/// As the engine writes a member: error, latency, parameters.
+fn front_member(c: &Candidate) -> FrontMember {
+    let values = vec![c.error, c.latency_us, build(&c.blocks).cost().parameters as f64];
+    let intervals = values.iter().map(|v| [*v, *v]).collect();
+    FrontMember { candidate: c.id, values, intervals }
+}
+
 fn build(blocks: &[(usize, bool)]) -> Graph {
     let mut graph = Graph::new([1, 8, 8]);
     let (mut at, mut inputs) = (graph.input(), 1);
