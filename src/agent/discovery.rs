@@ -129,3 +129,75 @@ fn children(folder: &Path) -> Vec<PathBuf> {
     children.sort();
     children
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// A folder that goes with the test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn with(test: &str, files: &[&str]) -> Self {
+            let root = env::temp_dir().join(format!("citronade-{}-{test}", std::process::id()));
+            for file in files {
+                fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+                fs::write(root.join(file), "").unwrap();
+            }
+            Folder(root)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).ok();
+        }
+    }
+
+    fn nowhere() -> Places {
+        Places {
+            given: None,
+            virtual_env: None,
+            python: PathBuf::from("/nowhere/python3"),
+            library_folders: Vec::new(),
+        }
+    }
+
+    const WHEEL: &str = "lib/python3.11/site-packages/onnxruntime/capi/libonnxruntime.so.1.32.0";
+
+    #[test]
+    fn what_was_given_is_taken_and_nothing_else() {
+        let folder = Folder::with("given", &["a.so", WHEEL]);
+        let virtual_env = Some(folder.0.clone());
+        let given = Places { given: Some(folder.0.join("a.so").into()), virtual_env, ..nowhere() };
+        assert_eq!(given.find(), Ok(folder.0.join("a.so")));
+        let wrong = Places { given: Some("/nowhere/b.so".into()), ..given };
+        assert!(wrong.find().unwrap_err().contains("`/nowhere/b.so`, which is not a file"));
+    }
+
+    #[test]
+    fn the_wheel_of_a_virtual_environment_comes_before_the_systems_library() {
+        let folder = Folder::with("wheel", &[WHEEL, "usr/libonnxruntime.so.1"]);
+        let library_folders = vec![folder.0.join("usr")];
+        let places = Places { virtual_env: Some(folder.0.clone()), library_folders, ..nowhere() };
+        assert_eq!(places.find(), Ok(folder.0.join(WHEEL)));
+        let places = Places { virtual_env: None, ..places };
+        assert_eq!(places.find(), Ok(folder.0.join("usr/libonnxruntime.so.1")));
+    }
+
+    #[test]
+    fn python_is_asked_where_its_packages_are() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = Folder::with("python", &[WHEEL, "python3"]);
+        let python = folder.0.join("python3");
+        let packages = folder.0.join("lib/python3.11/site-packages");
+        fs::write(&python, format!("#!/bin/sh\necho '{}'\n", packages.display())).unwrap();
+        fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(Places { python, ..nowhere() }.find(), Ok(folder.0.join(WHEEL)));
+    }
+
+    #[test]
+    fn nothing_found_is_told_with_a_way_out() {
+        assert!(nowhere().find().unwrap_err().contains("pip install onnxruntime"));
+    }
+}

@@ -107,3 +107,28 @@ impl Watch {
         MemoryUse { peak, running, ..self.0 }
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::hint::black_box;
+
+    use super::*;
+
+    /// Generous: other tests of this process may allocate at the same time.
+    const SLACK: u64 = 8 << 20;
+
+    #[test]
+    fn memory_that_was_given_back_still_shows_in_the_peak() {
+        let mut watch = Watch::start();
+        let kept = black_box(vec![1_u8; 64 << 20]);
+        watch.loaded();
+        watch.running();
+        drop(black_box(vec![1_u8; 32 << 20]));
+        let memory = watch.done();
+        let (before, loaded) = (memory.before.unwrap(), memory.loaded.unwrap());
+        let (peak, running) = (memory.peak.unwrap(), memory.running.unwrap());
+        assert!((loaded - before).abs_diff(kept.len() as u64) < SLACK, "{memory:?}");
+        assert!((running - loaded).abs_diff(32 << 20) < SLACK, "{memory:?}");
+        assert_eq!(peak, running);
+    }
+}

@@ -242,3 +242,62 @@ pub struct Outputs {
     /// One tensor an output, in the model's order.
     pub tensors: Vec<TensorData>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    /// Lines of version 1 are never edited, only added: hosts and agents of other releases send
+    /// them.
+    #[track_caller]
+    fn check_golden<T: DeserializeOwned + Serialize + Debug>(golden: &str) -> T {
+        let value: T = serde_json::from_str(golden).unwrap();
+        assert_eq!(serde_json::to_string(&value).unwrap(), golden);
+        value
+    }
+
+    #[test]
+    fn requests_of_version_1_still_parse() {
+        let hello: Request = check_golden(r#"{"protocol":1,"id":1,"task":"hello"}"#);
+        assert_eq!((hello.protocol, hello.task), (PROTOCOL, Task::Hello));
+        check_golden::<Request>(
+            r#"{"protocol":1,"id":2,"task":{"time":{"model":"/data/local/tmp/m.onnx","runtime":"tract","threads":1,"warmup":{"min_runs":20,"max_runs":200,"tolerance":0.02,"max_us":40000.0},"sampling":{"min":5,"max":100,"max_us":40000.0}}}}"#,
+        );
+        check_golden::<Request>(
+            r#"{"protocol":1,"id":3,"task":{"memory":{"model":null,"runtime":"ort","library":"/lib/libonnxruntime.so","threads":4,"runs":3}}}"#,
+        );
+        check_golden::<Request>(
+            r#"{"protocol":1,"id":4,"task":{"run":{"model":"m.onnx","runtime":"tract","threads":1,"fill":{"given":[{"name":"x","element":"f32","shape":[2],"values":[0.5,null]}]}}}}"#,
+        );
+        check_golden::<Request>(
+            r#"{"protocol":1,"id":5,"task":{"run":{"model":"m.onnx","runtime":"tract","threads":1,"fill":"ramp"}}}"#,
+        );
+    }
+
+    #[test]
+    fn answers_of_version_1_still_parse() {
+        check_golden::<Reply>(
+            r#"{"protocol":1,"id":2,"answer":{"timed":{"runtime_version":"0.23.9","threads":1,"inputs":[{"name":"x","element":"u8","shape":[1,3,8,8]}],"load_us":2300.0,"first_us":410.0,"warmup_runs":20,"settled":true,"samples_us":[143.0,142.5],"before":{"clocks_mhz":[1800.0],"governor":"performance","temperatures_c":[["cpu-thermal",41.5]],"load":0.1,"available_bytes":900000000,"cpu_pressure_percent":0.0,"ticks":{"busy":10,"idle":90,"steal":0},"own":{"ticks":3,"preempted":0}},"after":{"clocks_mhz":null,"governor":null,"temperatures_c":null,"load":null,"available_bytes":null,"cpu_pressure_percent":null,"ticks":null,"own":null}}}}"#,
+        );
+        check_golden::<Reply>(
+            r#"{"protocol":1,"id":3,"answer":{"memory":{"before":1000000,"loaded":1100000,"peak":1300000,"running":null}}}"#,
+        );
+        check_golden::<Reply>(
+            r#"{"protocol":1,"id":0,"answer":{"refused":{"kind":"request","reason":"protocol 9 is not 1"}}}"#,
+        );
+        check_golden::<Reply>(
+            r#"{"protocol":1,"id":1,"answer":{"hello":{"version":"0.1.0","runtimes":[{"name":"tract","version":"0.23.9"},{"name":"ort","version":null,"missing":"not found"}],"facts":{"host":"pi5","arch":"aarch64","os":null,"kernel":"6.12.0","cpu":"Raspberry Pi 5","cores":4,"memory_bytes":8000000000,"virtual_machine":false},"conditions":{"clocks_mhz":null,"governor":null,"temperatures_c":null,"load":null,"available_bytes":null,"cpu_pressure_percent":null,"ticks":null,"own":null},"memory_limit_bytes":null}}}"#,
+        );
+    }
+
+    #[test]
+    fn a_field_from_the_future_does_no_harm() {
+        let line = r#"{"protocol":1,"id":1,"task":"hello","priority":"high"}"#;
+        assert_eq!(serde_json::from_str::<Request>(line).unwrap().id, 1);
+    }
+}

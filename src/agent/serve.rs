@@ -183,3 +183,186 @@ fn run(request: &RunRequest, runtimes: &dyn Runtimes) -> Result<Outputs, Runtime
     model.run()?;
     Ok(Outputs { inputs, tensors: model.outputs()? })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::agent::InputSpec;
+    use crate::agent::Installed;
+    use crate::agent::Loaded;
+    use crate::agent::Metronome;
+    use crate::agent::Runtime;
+    use crate::agent::RuntimeFacts;
+    use crate::agent::TensorData;
+
+    /// What the agent answers to `lines`.
+    fn answers(lines: &[u8], runtimes: &dyn Runtimes) -> Vec<Reply> {
+        let mut out = Vec::new();
+        serve(lines, &mut out, runtimes).unwrap();
+        out.split(|b| *b == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect()
+    }
+
+    #[track_caller]
+    fn check_refused(line: &[u8], kind: Refusal, part: &str) {
+        let refused = &answers(&[line, b"\n"].concat(), &Installed)[0];
+        let Answer::Refused { kind: found, reason } = &refused.answer else {
+            panic!("not refused: {refused:?}")
+        };
+        assert_eq!(*found, kind);
+        assert!(reason.contains(part), "{reason}");
+    }
+
+    fn time(model: &str, runtime: &str) -> String {
+        format!(
+            r#"{{"protocol":1,"id":7,"task":{{"time":{{"model":"{model}","runtime":"{runtime}","threads":1,"warmup":{{"min_runs":20,"max_runs":200,"tolerance":0.02,"max_us":4e4}},"sampling":{{"min":5,"max":10,"max_us":4e4}}}}}}}}"#
+        )
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_refused_and_the_next_request_served() {
+        let lines = b"nonsense\n\xff\xfe\n{}\n{\"protocol\":1,\"id\":4,\"task\":\"hello\"}\n";
+        let replies = answers(lines, &Installed);
+        let kinds: Vec<bool> =
+            replies.iter().map(|r| matches!(r.answer, Answer::Refused { .. })).collect();
+        assert_eq!(kinds, [true, true, true, false]);
+        assert_eq!(replies.iter().map(|r| r.id).collect::<Vec<_>>(), [0, 0, 0, 4]);
+    }
+
+    #[test]
+    fn another_protocol_is_refused_by_name() {
+        let line = br#"{"protocol":9,"id":1,"task":"hello"}"#;
+        check_refused(line, Refusal::Request, "protocol 9 is not 1");
+    }
+
+    #[test]
+    fn a_line_beyond_the_limit_is_refused_without_being_kept() {
+        let long = vec![b'a'; 3 * MAX_LINE];
+        check_refused(&long, Refusal::Request, "1048576 bytes");
+        let two = [long, b"\n{\"protocol\":1,\"id\":2,\"task\":\"hello\"}".to_vec()].concat();
+        assert_eq!(answers(&two, &Installed)[1].id, 2);
+    }
+
+    #[test]
+    fn a_model_that_is_not_there_is_the_models_fault_and_a_runtime_the_runtimes() {
+        check_refused(time("/nowhere.onnx", "tract").as_bytes(), Refusal::Model, "cannot read");
+        check_refused(
+            time("/nowhere.onnx", "tf").as_bytes(),
+            Refusal::Runtime,
+            "`tract` and `ort`",
+        );
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_becomes_a_refusal() {
+        let values = vec![Some(0.123456789); MAX_LINE / 10];
+        let tensor = TensorData {
+            name: "y".into(),
+            element: crate::agent::Element::F64,
+            shape: vec![values.len()],
+            values,
+        };
+        let outputs = Outputs { inputs: Vec::new(), tensors: vec![tensor] };
+        let reply = Reply { protocol: 1, id: 3, answer: Answer::Outputs(outputs) };
+        let line = encode(&reply);
+        assert!(
+            line.len() < 200 && line.contains("refused") && line.contains("\"id\":3"),
+            "{line}"
+        );
+    }
+
+    /// A runtime that panics while it loads, or one that does so in its first run.
+    struct Panics {
+        loads: bool,
+    }
+
+    impl Runtimes for Panics {
+        fn list(&self) -> Vec<RuntimeFacts> {
+            Vec::new()
+        }
+
+        fn open(&self, _: &str, _: Option<&Path>) -> Result<Box<dyn Runtime>, RuntimeError> {
+            Ok(Box::new(Panics { loads: self.loads }))
+        }
+    }
+
+    impl Runtime for Panics {
+        fn name(&self) -> &'static str {
+            "panics"
+        }
+
+        fn version(&self) -> String {
+            String::new()
+        }
+
+        fn load(&self, _: Source<'_>, _: usize) -> Result<Box<dyn Loaded>, RuntimeError> {
+            assert!(self.loads, "index {} is out of bounds", 7);
+            Ok(Box::new(Panics { loads: true }))
+        }
+    }
+
+    impl Loaded for Panics {
+        fn inputs(&self) -> &[InputSpec] {
+            &[]
+        }
+
+        fn threads(&self) -> usize {
+            1
+        }
+
+        fn prepare(&mut self, _: Vec<TensorData>) -> Result<(), RuntimeError> {
+            Ok(())
+        }
+
+        fn run(&mut self) -> Result<Duration, RuntimeError> {
+            panic!("no kernel")
+        }
+
+        fn outputs(&mut self) -> Result<Vec<TensorData>, RuntimeError> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn a_panic_of_a_runtime_is_answered() {
+        for (loads, text) in [(false, "index 7 is out of bounds"), (true, "no kernel")] {
+            let lines = format!("{0}\n{0}\n", time("m.onnx", "panics"));
+            let replies = answers(lines.as_bytes(), &Panics { loads });
+            assert_eq!(replies.len(), 2);
+            let reason = format!("the runtime gave up: {text}");
+            let expected = Answer::Refused { kind: Refusal::Model, reason };
+            assert_eq!(replies[1].answer, expected);
+        }
+    }
+
+    #[test]
+    fn the_tiny_model_computes_on_tract() {
+        let runtime = Installed.open("tract", None).unwrap();
+        let mut model = runtime.load(Source::Bytes(TINY_MODEL), 2).unwrap();
+        let input =
+            InputSpec { name: "x".into(), element: crate::agent::Element::F32, shape: vec![1] };
+        assert_eq!((model.inputs(), model.threads()), ([input].as_slice(), 2));
+        for (x, y) in [(-2.0, 0.0), (3.5, 3.5)] {
+            let mut tensors = Fill::Scattered.tensors(model.inputs()).unwrap();
+            tensors[0].values = vec![Some(x)];
+            model.prepare(tensors).unwrap();
+            model.run().unwrap();
+            assert_eq!(model.outputs().unwrap()[0].values, [Some(y)]);
+        }
+    }
+
+    #[test]
+    fn a_metronome_ticks_the_same_on_every_launch() {
+        let ticks = || {
+            let mut model = Metronome.load(Source::Bytes(&[3; 1000]), 1).unwrap();
+            (0..50).map(|_| model.run().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(ticks(), ticks());
+        let within = |d: &Duration| (20_790..=21_210).contains(&d.as_nanos());
+        assert!(ticks().iter().all(within), "21 µs within 1 %: {:?}", ticks());
+    }
+}

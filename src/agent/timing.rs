@@ -82,3 +82,80 @@ fn sample(model: &mut dyn Loaded, sampling: &Sampling) -> Result<Vec<f64>, Runti
 pub fn micros(duration: Duration) -> f64 {
     duration.as_nanos() as f64 / 1e3
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::InputSpec;
+    use crate::agent::TensorData;
+
+    /// Runs that take these times, then the last one for ever.
+    struct Script(Vec<u64>, usize);
+
+    impl Loaded for Script {
+        fn inputs(&self) -> &[InputSpec] {
+            &[]
+        }
+
+        fn threads(&self) -> usize {
+            1
+        }
+
+        fn prepare(&mut self, _: Vec<TensorData>) -> Result<(), RuntimeError> {
+            Ok(())
+        }
+
+        fn run(&mut self) -> Result<Duration, RuntimeError> {
+            let micros = self.0[self.1.min(self.0.len() - 1)];
+            self.1 += 1;
+            Ok(Duration::from_micros(micros))
+        }
+
+        fn outputs(&mut self) -> Result<Vec<TensorData>, RuntimeError> {
+            Ok(Vec::new())
+        }
+    }
+
+    const WARMUP: Warmup = Warmup { min_runs: 10, max_runs: 100, tolerance: 0.02, max_us: 1e6 };
+    const SAMPLING: Sampling = Sampling { min: 3, max: 20, max_us: 1e6 };
+
+    fn timed(micros: Vec<u64>, warmup: Warmup, sampling: Sampling) -> Timing {
+        time(&mut Script(micros, 0), &warmup, &sampling).unwrap()
+    }
+
+    #[test]
+    fn the_first_run_is_no_sample_and_a_steady_model_is_warm_after_two_windows() {
+        let timing = timed(vec![900, 100], WARMUP, SAMPLING);
+        assert_eq!((timing.first_us, timing.warmup_runs, timing.settled), (900.0, 20, true));
+        assert_eq!(timing.samples_us, vec![100.0; 20]);
+    }
+
+    #[test]
+    fn a_model_that_becomes_faster_is_warmed_up_until_it_does_not() {
+        let falling = (0..50).map(|i| 1000 - 10 * i).chain([500]).collect();
+        let timing = timed(falling, WARMUP, SAMPLING);
+        assert!((50..80).contains(&timing.warmup_runs), "{}", timing.warmup_runs);
+        assert!(timing.settled && timing.samples_us == vec![500.0; 20]);
+    }
+
+    #[test]
+    fn a_model_that_never_settles_is_timed_all_the_same() {
+        let rising = (0..200).map(|i| 100 * (i + 1)).collect();
+        let warmup = Warmup { max_us: 1e9, ..WARMUP };
+        let timing = timed(rising, warmup, SAMPLING);
+        assert_eq!((timing.warmup_runs, timing.settled), (100, false));
+        assert_eq!(timing.samples_us.len(), 20);
+    }
+
+    #[test]
+    fn a_slow_model_costs_no_more_than_its_budgets_and_the_least_samples() {
+        let timing = timed(vec![600_000], WARMUP, SAMPLING);
+        assert_eq!((timing.warmup_runs, timing.samples_us.len()), (2, 3));
+    }
+
+    #[test]
+    fn more_samples_than_fit_a_line_are_not_taken() {
+        let sampling = Sampling { min: u32::MAX, max: u32::MAX, max_us: 1e18 };
+        assert_eq!(timed(vec![1], WARMUP, sampling).samples_us.len(), MAX_SAMPLES as usize);
+    }
+}

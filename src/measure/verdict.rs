@@ -152,3 +152,119 @@ fn threads(m: &Measurement) -> Option<String> {
     let used = m.launches.first()?.timed.threads;
     (used != m.threads).then(|| format!("{used} threads were used, {} were asked for", m.threads))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Facts;
+    use crate::agent::OwnTime;
+    use crate::agent::Ticks;
+    use crate::agent::Timed;
+    use crate::measure::Launch;
+    use crate::measure::Level;
+    use crate::measure::ModelFile;
+    use crate::measure::Noise;
+
+    /// Ten launches of 50 samples: `us(launch, sample)`.
+    fn measurement(us: impl Fn(usize, usize) -> f64) -> Measurement {
+        let launch = |l: usize| Launch {
+            wall_us: 1e4,
+            timed: Timed {
+                runtime_version: "1".into(),
+                threads: 1,
+                inputs: Vec::new(),
+                load_us: 1.0,
+                first_us: 1.0,
+                warmup_runs: 20,
+                settled: true,
+                samples_us: (0..50).map(|s| us(l, s)).collect(),
+                before: Conditions::default(),
+                after: Conditions::default(),
+            },
+        };
+        Measurement {
+            model: ModelFile { path: "m.onnx".into(), blake3: String::new(), bytes: 1 },
+            device: "fake".into(),
+            facts: Facts { cores: Some(2), ..Facts::default() },
+            runtime: "tract".into(),
+            runtime_version: "1".into(),
+            threads: 1,
+            level: Level::Search,
+            launches: (0..10).map(launch).collect(),
+            memory: Vec::new(),
+            baseline: Vec::new(),
+            noise: Noise::default(),
+        }
+    }
+
+    #[track_caller]
+    fn check_verdict(m: &Measurement, verdict: Verdict, reasons: &[&str]) {
+        assert_eq!(m.verdict(), (verdict, reasons.iter().map(|r| (*r).to_owned()).collect()));
+    }
+
+    #[test]
+    fn launches_and_runs_that_agree_are_stable() {
+        let m = measurement(|l, s| 100.0 + (l * 7 % 3) as f64 + (s * 5 % 4) as f64);
+        check_verdict(&m, Verdict::Stable, &[]);
+    }
+
+    #[test]
+    fn one_slow_launch_is_noise() {
+        let m = measurement(|l, _| if l == 4 { 150.0 } else { 100.0 });
+        let reason = "the slowest launch took 1.50 times as long as the fastest";
+        check_verdict(&m, Verdict::Noisy, &[reason]);
+    }
+
+    #[test]
+    fn runs_far_above_the_fastest_were_disturbed() {
+        let m = measurement(|_, s| if s % 5 == 0 { 100.0 } else { 140.0 });
+        check_verdict(&m, Verdict::Noisy, &["the median is 1.40 times the minimum"]);
+    }
+
+    #[test]
+    fn a_device_that_becomes_slower_with_every_launch_is_throttled() {
+        let m = measurement(|l, s| 100.0 * (1.0 + 0.012 * l as f64) + (s % 2) as f64);
+        check_verdict(&m, Verdict::Throttled, &["the fast runs became 8.3 % slower"]);
+    }
+
+    #[test]
+    fn a_busy_machine_is_blamed_only_if_it_shows() {
+        let busy = |us: fn(usize, usize) -> f64| {
+            let mut m = measurement(us);
+            let ticks = |busy, idle| Some(Ticks { busy, idle, steal: 0 });
+            for launch in &mut m.launches {
+                launch.timed.before.ticks = ticks(0, 0);
+                launch.timed.after.ticks = ticks(150, 50);
+                launch.timed.before.own = Some(OwnTime { ticks: 1, preempted: 0 });
+                launch.timed.after.own = Some(OwnTime { ticks: 5, preempted: 0 });
+            }
+            m
+        };
+        check_verdict(&busy(|_, _| 100.0), Verdict::Stable, &[]);
+        let shows = busy(|_, s| if s == 0 { 85.0 } else { 100.0 });
+        check_verdict(&shows, Verdict::Noisy, &["other processes kept 1.0 processors busy"]);
+    }
+
+    #[test]
+    fn a_hypervisor_that_takes_the_processors_away_is_noise() {
+        let mut m = measurement(|_, _| 100.0);
+        m.launches[0].timed.before.ticks = Some(Ticks { busy: 0, idle: 0, steal: 0 });
+        m.launches[9].timed.after.ticks = Some(Ticks { busy: 80, idle: 0, steal: 20 });
+        check_verdict(&m, Verdict::Noisy, &["the hypervisor took 20 % of the processors"]);
+    }
+
+    #[test]
+    fn without_samples_there_is_no_figure_and_the_verdict_says_so() {
+        let mut m = measurement(|_, _| 100.0);
+        m.launches.clear();
+        check_verdict(&m, Verdict::Failed, &["no run was timed"]);
+        assert_eq!((m.p50(), m.interval(0.5), m.prediction_interval()), (None, None, None));
+    }
+
+    #[test]
+    fn threads_that_differ_from_those_asked_for_are_named() {
+        let mut m = measurement(|_, _| 100.0);
+        m.threads = 4;
+        check_verdict(&m, Verdict::Stable, &["1 threads were used, 4 were asked for"]);
+    }
+}

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like a test")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod architecture;
+mod device;
+mod measure;
 mod data;
 mod graph;
 mod latency;
