@@ -1,2 +1,4 @@
 //! What several tests share.
+pub mod activations;
 pub mod networks;
+pub mod runs;
