@@ -191,6 +191,7 @@ impl MadeUp {
             EndKind::StoppedInTraining => "its curve cannot enter the front",
             EndKind::Diverged => "the loss is not finite",
             EndKind::Failed => "the runner ended with status 101",
+            EndKind::Unfinished => "the budget was spent first",
         };
         self.clock_s += 0.8 * f64::from(epochs);
         let reason = reason.to_owned();
