@@ -176,7 +176,9 @@ fn absorb(child: &mut Network, parent: &Layout, applied: &Applied, factors: &[f3
     let site = applied.step.site;
     let gated = parent.first_input(site).expect("G3: a product has two inputs");
     let layout = Layout::new(&applied.graph);
-    let nobody_else = layout.users(gated) == parent.users(site);
+    let for_the_gate = |&user: &NodeId| user == site || parent.gates(user);
+    let nobody_else =
+        parent.users(gated).iter().all(for_the_gate) && layout.users(gated) == parent.users(site);
     let source = scale::source(&layout, gated).filter(|_| nobody_else);
     if let Some(source) = source.filter(|_| factors.iter().all(|&factor| factor > 0.0)) {
         scale::multiply(child, source, factors);
@@ -195,5 +197,60 @@ fn input_of(choice: Choice) -> usize {
     match choice {
         Choice::Cut { input } => input,
         other => panic!("`{other}` is no choice of drop-skip"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::graph::Activation;
+    use crate::graph::Conv;
+    use crate::graph::Linear;
+    use crate::graph::Observed;
+    use crate::graph::Params;
+    use crate::graph::Tensor;
+
+    /// Weight of the convolution in front of a gate of constant 1/4, after the gate was dropped;
+    /// it was 1.
+    fn weight_without_gate(read_elsewhere: bool) -> f32 {
+        let mut graph = Graph::new([1, 2, 2]);
+        let conv = graph.push(Op::Conv(Conv::same(1, 1)), &[graph.input()]);
+        let relu = graph.push(Op::Activation(Activation::Relu), &[conv]);
+        let pool = graph.push(Op::GlobalAveragePool, &[relu]);
+        let gate = graph.push(Op::Activation(Activation::Sigmoid), &[pool]);
+        let mut last = graph.push(Op::Mul, &[relu, gate]);
+        let product = last;
+        if read_elsewhere {
+            last = graph.push(Op::Add, &[last, relu]);
+        }
+        let flat = graph.push(Op::Flatten, &[last]);
+        let linear = graph.push(Op::Linear(Linear { features: 2, bias: false }), &[flat]);
+        let conv_params = fresh::conv(Tensor::full(&[1, 1, 1, 1], 1.0));
+        let linear_params = Params::Linear { weight: Tensor::full(&[2, 4], 1.0), bias: None };
+        let weights = [(conv, Arc::new(conv_params)), (linear, Arc::new(linear_params))];
+        let parent = Network { graph, weights: weights.into() };
+
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let applied = DropNode.apply(&parent.graph, product, &mut rng).unwrap();
+        let values = Tensor::full(&[1, 1, 1, 1], 0.25);
+        let seen = Observed { mean: vec![0.25], variance: vec![0.0], values };
+        let seen = Activations { nodes: [(gate, seen)].into() };
+        let child = DropNode.initialise(&parent, &applied, &seen, &mut rng).unwrap();
+        assert!(child.graph.node(pool).is_none());
+        child.params(conv).tensors()[0].1.data[0]
+    }
+
+    #[test]
+    fn what_stands_before_a_dropped_gate_takes_its_mean() {
+        assert_eq!(weight_without_gate(false), 0.25);
+    }
+
+    #[test]
+    fn a_value_that_others_read_too_is_not_scaled_for_a_dropped_gate() {
+        assert_eq!(weight_without_gate(true), 1.0);
     }
 }
