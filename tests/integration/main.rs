@@ -3,6 +3,7 @@
 
 mod architecture;
 mod networks;
+mod report;
 mod store;
 mod store_process;
 mod support;
