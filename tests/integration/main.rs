@@ -12,6 +12,7 @@ mod networks;
 mod onnx;
 mod pareto;
 mod space;
+mod report;
 mod store;
 mod store_process;
 mod support;

@@ -209,7 +209,7 @@ impl MadeUp {
     fn train(&mut self, mut candidate: Candidate, from: f64, steps: &[Step]) {
         let cost = build(&candidate.blocks).cost();
         let depth = candidate.blocks.len() as f64;
-        let ideal = 0.012 + 0.9 * (cost.macs.0 as f64).powf(-0.42) / depth.powf(0.35);
+        let ideal = 0.006 + 2.4 * (cost.macs.0 as f64).powf(-0.38) / depth.powf(0.25);
         candidate.error = (ideal * self.normal(0.12).exp()).min(0.9);
         let mut before = from;
         let mut outcomes = Vec::new();
