@@ -29,6 +29,8 @@ mod tract;
 
 pub use conditions::Conditions;
 pub use conditions::Facts;
+pub use conditions::OwnTime;
+pub use conditions::Ticks;
 pub use inputs::Element;
 pub use inputs::Fill;
 pub use inputs::InputSpec;

@@ -206,6 +206,7 @@ fn yields_and_savings_are_counted_right() {
                     morphism: name.to_owned(),
                     site: citronade::graph::NodeId(1),
                     choice: String::new(),
+                    edit: citronade::morphism::Choice::Insert { kernel: 3 },
                 };
                 let outcome = |name: &str, error_after| StepOutcome {
                     step: step(name),
