@@ -109,7 +109,8 @@ fn life(candidate: u64) -> Vec<Record> {
         json: format!("{{\"samples_us\":[[{}]]}}", "143.25,".repeat(200)),
         at_s: candidate as f64,
     };
-    let end = if candidate % 4 == 0 { trained(candidate, noise(7)) } else { killed(candidate) };
+    let end =
+        if candidate.is_multiple_of(4) { trained(candidate, noise(7)) } else { killed(candidate) };
     let mut steps = vec![Record::Accepted(accepted), Record::Measured(measured), end];
     steps.extend((candidate % 64 == 63).then(|| told(candidate)));
     steps

@@ -40,8 +40,7 @@ pub fn run(args: &Init) -> anyhow::Result<Exit> {
         let text = format!("`{}` is there already; name another --out", args.out.display());
         return Err(UsageError(text).into());
     }
-    fs::write(&args.out, text)
-        .with_context(|| format!("cannot write `{}`", args.out.display()))?;
+    fs::write(&args.out, text).with_context(|| format!("cannot write `{}`", args.out.display()))?;
     output::note(&format!("next: citronade search {}", args.out.display()));
     Ok(Exit::Done)
 }

@@ -14,16 +14,20 @@ pub fn datasets(json: bool) -> anyhow::Result<Exit> {
     let all = data::datasets();
     let rows = all.iter().map(|d| {
         let missing = d.missing.map_or(String::new(), |how| format!(" — not here: {how}"));
-        (d.name, format!("{}{missing}", d.about), json!({"name": d.name, "about": d.about, "missing": d.missing}))
+        (
+            d.name,
+            format!("{}{missing}", d.about),
+            json!({"name": d.name, "about": d.about, "missing": d.missing}),
+        )
     });
     list(rows.collect(), json)
 }
 
 /// `citronade strategies`.
 pub fn strategies(json: bool) -> anyhow::Result<Exit> {
-    let rows = STRATEGIES.iter().map(|(name, about)| {
-        (*name, (*about).to_owned(), json!({"name": name, "about": about}))
-    });
+    let rows = STRATEGIES
+        .iter()
+        .map(|(name, about)| (*name, (*about).to_owned(), json!({"name": name, "about": about})));
     list(rows.collect(), json)
 }
 

@@ -4,6 +4,7 @@
 mod args;
 mod doctor;
 mod exit;
+mod export;
 mod init;
 mod inspect;
 mod lists;

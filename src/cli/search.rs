@@ -300,11 +300,7 @@ pub fn store_flag(store: &Path) -> String {
     }
 }
 
-fn dry_run(
-    args: &Search,
-    config: &RunConfig,
-    earlier: Option<&RunRecord>,
-) -> anyhow::Result<Exit> {
+fn dry_run(args: &Search, config: &RunConfig, earlier: Option<&RunRecord>) -> anyhow::Result<Exit> {
     let data = load(config)?;
     let store = args.store.display();
     let what = match earlier {

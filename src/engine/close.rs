@@ -123,7 +123,10 @@ impl Engine {
     }
 
     /// Marks what the budget left undone.
-    pub(super) fn abandon_open(&mut self, watch: &mut dyn FnMut(&Event, &State)) -> Result<(), EngineError> {
+    pub(super) fn abandon_open(
+        &mut self,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<(), EngineError> {
         let open = self.state.open();
         let unfinished = open.iter().filter(|id| !self.state.candidates()[id].is_finished());
         let reason = "the budget was spent first";
@@ -170,7 +173,10 @@ impl Engine {
     }
 
     /// Looks at the test split, once for each front member.
-    pub(super) fn test_front(&mut self, watch: &mut dyn FnMut(&Event, &State)) -> Result<(), EngineError> {
+    pub(super) fn test_front(
+        &mut self,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<(), EngineError> {
         let front: Vec<CandidateId> = self.state.front().iter().map(|m| m.candidate).collect();
         let mut records = Vec::new();
         for id in front {
@@ -194,7 +200,6 @@ pub(super) fn front_member(member: &Member) -> FrontMember {
         intervals: member.values.iter().map(|v| v.interval).collect(),
     }
 }
-
 
 /// The scale of the hypervolume: set once, from the first generation (`architecture.md`).
 pub(super) fn reference(config: &RunConfig, state: &State, material: &Material) -> Reference {

@@ -401,8 +401,7 @@ mod tests {
         for text in ["10min", "200candidates", "300epochs"] {
             budget.add(text).unwrap();
         }
-        let expected =
-            Budget { seconds: Some(600.0), candidates: Some(200), epochs: Some(300) };
+        let expected = Budget { seconds: Some(600.0), candidates: Some(200), epochs: Some(300) };
         assert_eq!(budget, expected);
         assert!(budget.add("soon").is_err());
     }

@@ -43,9 +43,10 @@ impl Experience {
             Some(ratio(error(&c.trained)?, error(&parent.trained)?))
         });
         let inheritance = low_quantile(ratios.collect());
-        let curves = trained.iter().filter_map(|c| c.trained.as_ref()).map(|t| {
-            t.curve.iter().map(|e| e.validation_error.0).collect()
-        });
+        let curves = trained
+            .iter()
+            .filter_map(|c| c.trained.as_ref())
+            .map(|t| t.curve.iter().map(|e| e.validation_error.0).collect());
         Experience { inheritance, curves: curves.collect() }
     }
 

@@ -81,16 +81,22 @@ impl Engine {
     }
 
     /// The candidate's prospect, with a measurement that is not part of the state yet.
-    pub(super) fn prospect_after(&self, measured: &Measured, archive: &Arc<Archive>) -> Option<Prospect> {
+    pub(super) fn prospect_after(
+        &self,
+        measured: &Measured,
+        archive: &Arc<Archive>,
+    ) -> Option<Prospect> {
         let values = self.state.values_with(measured)?;
-        Some(Prospect {
-            archive: archive.clone(),
-            values,
-            error_at: self.config.error_at(),
-        })
+        Some(Prospect { archive: archive.clone(), values, error_at: self.config.error_at() })
     }
 
-    pub(super) fn ended(&self, candidate: CandidateId, kind: EndKind, reason: String, epochs: u32) -> Record {
+    pub(super) fn ended(
+        &self,
+        candidate: CandidateId,
+        kind: EndKind,
+        reason: String,
+        epochs: u32,
+    ) -> Record {
         let accepted = &self.state.candidates()[&candidate].accepted;
         let n = self.material.data.train.len();
         let planned = epochs_of(&self.config, accepted.parent.is_some(), n);

@@ -262,8 +262,8 @@ impl TrainLane {
             }
             let optimistic =
                 experience.optimistic_end(epoch.epoch, epochs, epoch.validation_error.0);
-            let hopeless = epoch.epoch < epochs
-                && prospect.as_ref().is_some_and(|p| !p.enters_at(optimistic));
+            let hopeless =
+                epoch.epoch < epochs && prospect.as_ref().is_some_and(|p| !p.enters_at(optimistic));
             if hopeless { Watch::Stop } else { Watch::Continue }
         };
         let (trainer, material) = (self.trainer.as_ref(), self.material.as_ref());

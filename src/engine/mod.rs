@@ -134,8 +134,7 @@ impl Engine {
     ///
     /// [`EngineError`] if the store cannot be read.
     pub fn start(parts: Parts) -> Result<Engine, EngineError> {
-        let Parts { config, run, store, material, trainer, gauge, interrupted, keep_blobs } =
-            parts;
+        let Parts { config, run, store, material, trainer, gauge, interrupted, keep_blobs } = parts;
         let reference = match &run.reference {
             Some(json) => Some(serde_json::from_str(json).map_err(EngineError::Reference)?),
             None => None,
@@ -152,8 +151,7 @@ impl Engine {
         let space = MorphismSpace::new(data.shape, data.classes.len(), data.train.len());
         let stop_lanes = Arc::new(AtomicBool::new(false));
         let n = lanes(&config);
-        let lanes =
-            Lanes::start(gauge, trainer.clone(), material.clone(), n, stop_lanes.clone());
+        let lanes = Lanes::start(gauge, trainer.clone(), material.clone(), n, stop_lanes.clone());
         let seconds_before = state.seconds();
         let networks = BTreeMap::new();
         let started = Instant::now();

@@ -9,9 +9,7 @@ use super::develop::Source;
 
 /// Epochs that a candidate is trained for; 0 in the configuration means by the size of the data.
 pub(super) fn epochs_of(config: &RunConfig, inherits: bool, images: usize) -> u32 {
-    let by_size = |wanted: usize, most: u32| {
-        (wanted.div_ceil(images.max(1)) as u32).clamp(1, most)
-    };
+    let by_size = |wanted: usize, most: u32| (wanted.div_ceil(images.max(1)) as u32).clamp(1, most);
     match (inherits, &config.training) {
         (false, t) if t.epochs_from_scratch > 0 => t.epochs_from_scratch,
         (false, _) => by_size(120_000, 40),
@@ -20,8 +18,12 @@ pub(super) fn epochs_of(config: &RunConfig, inherits: bool, images: usize) -> u3
     }
 }
 
-
-pub(super) fn train_plan(config: &RunConfig, source: &Source, data: &DataSet, id: CandidateId) -> TrainPlan {
+pub(super) fn train_plan(
+    config: &RunConfig,
+    source: &Source,
+    data: &DataSet,
+    id: CandidateId,
+) -> TrainPlan {
     let training = &config.training;
     let inherits = matches!(source, Source::Parent { .. });
     TrainPlan {

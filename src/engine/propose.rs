@@ -18,7 +18,10 @@ use super::State;
 
 impl Engine {
     /// Asks the strategy for a generation and writes it down; false if there is none.
-    pub(super) fn propose(&mut self, watch: &mut dyn FnMut(&Event, &State)) -> Result<bool, EngineError> {
+    pub(super) fn propose(
+        &mut self,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<bool, EngineError> {
         let generation = self.state.generation();
         let mut rng = self.stream(GENERATION_STREAMS + u64::from(generation));
         let front = self.parents();
@@ -40,28 +43,33 @@ impl Engine {
         let first = self.state.candidates().keys().next_back().map_or(1, |id| id + 1);
         let proposed = self.state.counts().proposed + asked.looked_at;
         let at_s = self.seconds();
-        let records: Vec<Record> = asked.proposals.into_iter().zip(first..).map(|(p, id)| {
-            let (parent, steps) = match p.origin {
-                Origin::Scratch => (None, Vec::new()),
-                Origin::Child { parent, steps } => {
-                    (Some(parent), steps.into_iter().map(|applied| applied.step).collect())
-                }
-            };
-            let cost = p.graph.cost();
-            Record::Accepted(Accepted {
-                candidate: id,
-                parent,
-                generation,
-                proposed,
-                arch: p.graph.arch_id(),
-                predicted_latency_us: costs.predicted_latency(&p.graph),
-                graph: p.graph,
-                steps,
-                parameters: cost.parameters,
-                macs: cost.macs.0,
-                at_s,
+        let records: Vec<Record> = asked
+            .proposals
+            .into_iter()
+            .zip(first..)
+            .map(|(p, id)| {
+                let (parent, steps) = match p.origin {
+                    Origin::Scratch => (None, Vec::new()),
+                    Origin::Child { parent, steps } => {
+                        (Some(parent), steps.into_iter().map(|applied| applied.step).collect())
+                    }
+                };
+                let cost = p.graph.cost();
+                Record::Accepted(Accepted {
+                    candidate: id,
+                    parent,
+                    generation,
+                    proposed,
+                    arch: p.graph.arch_id(),
+                    predicted_latency_us: costs.predicted_latency(&p.graph),
+                    graph: p.graph,
+                    steps,
+                    parameters: cost.parameters,
+                    macs: cost.macs.0,
+                    at_s,
+                })
             })
-        }).collect();
+            .collect();
         self.commit(&records, watch)?;
         let accepted = self.state.open();
         watch(&Event::Proposed { generation, accepted }, &self.state);
@@ -122,7 +130,6 @@ impl<'a> Costs<'a> {
         Some(objectives.map(|&o| value(o).0).collect())
     }
 }
-
 
 /// A prediction, and the least it could be if enough was measured to know.
 pub(super) fn predicted(predictor: &Predictor, graph: &Graph) -> (f64, f64) {

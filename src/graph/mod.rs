@@ -53,6 +53,7 @@ pub use weights::Weights;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::iter::successors;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -247,11 +248,24 @@ impl Graph {
     ///
     /// As [`rewire`](Self::rewire).
     pub fn bypass(&mut self, old: NodeId, new: NodeId) {
-        let was_output = self.output() == old;
-        for user in self.users(old) {
-            self.rewire(user, old, new);
+        self.bypass_all(&BTreeMap::from([(old, new)]));
+    }
+
+    /// [`bypass`](Self::bypass) of every key in favour of its value, which may be a key itself;
+    /// in one go, since each restores G1.
+    ///
+    /// # Panics
+    ///
+    /// As [`rewire`](Self::rewire).
+    pub fn bypass_all(&mut self, bypassed: &BTreeMap<NodeId, NodeId>) {
+        let next = |id: &NodeId| bypassed.get(id).copied();
+        let end = |id| successors(Some(id), next).last().expect("there is the first");
+        let old_output = self.output();
+        for input in self.nodes.iter_mut().flat_map(|n| &mut n.inputs) {
+            *input = end(*input);
         }
-        let output = if was_output { new } else { self.output() };
+        self.sort();
+        let output = next(&old_output).map_or(self.output(), end);
         self.keep_only_ancestors(output);
     }
 

@@ -37,13 +37,12 @@ impl Morphism for ChangeActivation {
     }
 
     fn choices(&self, layout: &Layout, site: NodeId) -> Result<Vec<Choice>, &'static str> {
-        match *layout.op(site) {
-            Op::Activation(from) if ALIKE.contains(&from) => {
-                let others = ALIKE.into_iter().filter(|&to| to != from);
-                Ok(others.map(|to| Choice::Activation { from, to }).collect())
-            }
-            _ => Err("it is no activation, or a gate"),
+        let Op::Activation(from) = *layout.op(site) else { return Err("it is no activation") };
+        if !ALIKE.contains(&from) {
+            return Err("it is a gate");
         }
+        let others = ALIKE.into_iter().filter(|&to| to != from);
+        Ok(others.map(|to| Choice::Activation { from, to }).collect())
     }
 
     fn edit(&self, layout: &Layout, site: NodeId, choice: Choice) -> Graph {

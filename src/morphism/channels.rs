@@ -329,3 +329,121 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Activation;
+    use crate::graph::Linear;
+    use crate::graph::check;
+
+    const RELU: Op = Op::Activation(Activation::Relu);
+
+    /// Starting at `producer`: carriers with their blocks, and consumers.
+    #[track_caller]
+    fn check_group(
+        graph: &Graph,
+        producer: NodeId,
+        carriers: &[(NodeId, &[usize])],
+        consumers: &[NodeId],
+    ) {
+        assert_eq!(check(graph), Ok(()));
+        let group = Group::of(&Layout::new(graph), producer).unwrap();
+        let found: Vec<(NodeId, Vec<usize>)> = group
+            .carriers
+            .iter()
+            .map(|(&id, blocks)| {
+                let mut blocks = blocks.clone();
+                blocks.sort();
+                (id, blocks)
+            })
+            .collect();
+        let expected: Vec<_> = carriers.iter().map(|(id, b)| (*id, b.to_vec())).collect();
+        assert_eq!(found, expected);
+        assert_eq!(group.consumers.into_iter().collect::<Vec<_>>(), consumers);
+        assert_eq!(
+            check(&Group::of(&Layout::new(graph), producer).unwrap().resize(graph, 7)),
+            Ok(())
+        );
+    }
+
+    fn linear(graph: &mut Graph, at: NodeId) -> NodeId {
+        let flat = graph.push(Op::Flatten, &[at]);
+        graph.push(Op::Linear(Linear { features: 3, bias: true }), &[flat])
+    }
+
+    #[test]
+    fn channels_are_followed_through_depthwise_sum_and_concatenation_to_the_linear_layer() {
+        let mut graph = Graph::new([1, 6, 6]);
+        let conv = graph.push(Op::Conv(Conv::same(4, 3)), &[graph.input()]);
+        let relu = graph.push(RELU, &[conv]);
+        let depthwise = graph.push(Op::Conv(Conv::depthwise(4, 3)), &[relu]);
+        let sum = graph.push(Op::Add, &[depthwise, relu]);
+        let both = graph.push(Op::Concat, &[sum, relu]);
+        let out = linear(&mut graph, both);
+        let flat = graph.node(out).unwrap().inputs[0];
+        let carriers: [(NodeId, &[usize]); 6] = [
+            (conv, &[0]),
+            (relu, &[0]),
+            (depthwise, &[0]),
+            (sum, &[0]),
+            (both, &[0, 4]),
+            (flat, &[0, 4]),
+        ];
+        check_group(&graph, conv, &carriers, &[out]);
+        let layout = Layout::new(&graph);
+        assert_eq!(layout.per_channel(flat), 36);
+        assert_eq!(layout.channels(flat), 8);
+    }
+
+    #[test]
+    fn producers_that_are_added_or_gate_one_another_change_together() {
+        let mut graph = Graph::new([1, 6, 6]);
+        let left = graph.push(Op::Conv(Conv::same(4, 3)), &[graph.input()]);
+        let right = graph.push(Op::Conv(Conv::same(4, 1)), &[graph.input()]);
+        let sum = graph.push(Op::Add, &[left, right]);
+        let pool = graph.push(Op::GlobalAveragePool, &[sum]);
+        let gate = graph.push(Op::Conv(Conv::same(4, 1)), &[pool]);
+        let product = graph.push(Op::Mul, &[sum, gate]);
+        let end = graph.push(Op::Conv(Conv::same(2, 1)), &[product]);
+        linear(&mut graph, end);
+        let carriers = [left, right, sum, pool, gate, product].map(|id| (id, &[0][..]));
+        for producer in [left, right, gate] {
+            check_group(&graph, producer, &carriers, &[gate, end]);
+        }
+    }
+
+    #[test]
+    fn a_sum_with_a_concatenation_couples_rows_of_one_producer_with_another() {
+        let mut graph = Graph::new([1, 6, 6]);
+        let a = graph.push(Op::Conv(Conv::same(2, 3)), &[graph.input()]);
+        let b = graph.push(Op::Conv(Conv::same(3, 3)), &[graph.input()]);
+        let both = graph.push(Op::Concat, &[a, b]);
+        let wide = graph.push(Op::Conv(Conv::same(5, 3)), &[graph.input()]);
+        let sum = graph.push(Op::Add, &[both, wide]);
+        let end = graph.push(Op::Conv(Conv::same(2, 1)), &[sum]);
+        linear(&mut graph, end);
+        let carriers: [(NodeId, &[usize]); 4] =
+            [(b, &[0]), (both, &[2]), (wide, &[2]), (sum, &[2])];
+        check_group(&graph, b, &carriers, &[end]);
+        let refused = Group::of(&Layout::new(&graph), wide).err();
+        assert_eq!(refused, Some("its channels are coupled with parts of two nodes"));
+    }
+
+    #[test]
+    fn image_output_and_grouped_channels_are_fixed() {
+        let mut graph = Graph::new([4, 6, 6]);
+        let input = graph.input();
+        let coupled = graph.push(Op::Conv(Conv::same(4, 3)), &[input]);
+        let sum = graph.push(Op::Add, &[coupled, input]);
+        let before = graph.push(Op::Conv(Conv::same(4, 3)), &[sum]);
+        let grouped = graph.push(Op::Conv(Conv { groups: 2, ..Conv::same(4, 3) }), &[before]);
+        let out = linear(&mut graph, grouped);
+        let refused = |id| Group::of(&Layout::new(&graph), id).err();
+        assert_eq!(refused(coupled), Some("channels of the image are fixed"));
+        assert_eq!(refused(before), Some("channels of a grouped convolution are fixed"));
+        assert_eq!(refused(grouped), Some("channels of a grouped convolution are fixed"));
+        assert_eq!(refused(out), Some("the network's output would change its length"));
+        assert_eq!(refused(sum), Some("it makes no channels of its own"));
+    }
+}

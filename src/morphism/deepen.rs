@@ -123,8 +123,8 @@ fn kernels(layout: &Layout, site: NodeId, sides: &[usize]) -> Result<Vec<Choice>
     if !layout.ends_block(site) || !layout.non_negative(site) {
         return Err("a ReLU behind it would cut negative values off");
     }
-    if *layout.op(site) == Op::Activation(Activation::Sigmoid) {
-        return Err("it is a gate");
+    if layout.gates(site) {
+        return Err("it is part of a gate");
     }
     if channels > MAX_CHANNELS {
         return Err("it has too many channels");

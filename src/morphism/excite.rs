@@ -19,6 +19,7 @@ use super::Morphism;
 use super::MorphismError;
 use super::fresh;
 use super::layout::MAX_CHANNELS;
+use super::scale;
 
 /// Inserts squeeze-and-excitation: each channel is multiplied by a gate in 0..1 that is computed
 /// from the means of all channels.
@@ -56,7 +57,7 @@ impl Morphism for Excite {
         if !gateable(layout, site) {
             return Err("it stands inside a block");
         }
-        source_of_scale(layout, site).ok_or("nothing before it can be doubled")?;
+        scale::source(layout, site).ok_or("nothing before it can be doubled")?;
         Ok(vec![Choice::Excite { hidden: (channels / 4).max(4) }])
     }
 
@@ -93,9 +94,10 @@ impl Morphism for Excite {
     ) -> Result<Network, MorphismError> {
         let layout = Layout::new(&parent.graph);
         let mut child = fresh::inherit(parent, &applied.graph);
-        let source = source_of_scale(&layout, applied.step.site);
-        double(&mut child, source.expect("a step is recorded at a site"));
         let channels = layout.channels(applied.step.site);
+        let source = scale::source(&layout, applied.step.site);
+        let source = source.expect("a step is recorded at a site");
+        scale::multiply(&mut child, source, &vec![2.0; channels]);
         let Choice::Excite { hidden } = applied.step.edit else {
             panic!("`{}` is no choice of excite", applied.step.edit)
         };
@@ -114,46 +116,4 @@ impl Morphism for Excite {
 fn gateable(layout: &Layout, site: NodeId) -> bool {
     let added = layout.only_user(site).is_some_and(|user| *layout.op(user) == Op::Add);
     layout.ends_block(site) || added
-}
-
-/// The batch normalisation or convolution whose scale is the scale of `site`: between them are
-/// only operations that keep a positive factor, and nobody else reads along the way.
-fn source_of_scale(layout: &Layout, site: NodeId) -> Option<NodeId> {
-    let mut at = site;
-    loop {
-        match layout.op(at) {
-            Op::BatchNorm { .. } | Op::Conv(_) => return Some(at),
-            Op::Activation(Activation::Relu)
-            | Op::MaxPool(_)
-            | Op::AvgPool(_)
-            | Op::Dropout { .. }
-            | Op::Resize(_) => {
-                at = layout.first_input(at)?;
-                layout.only_user(at)?;
-            }
-            Op::Input { .. }
-            | Op::Normalize
-            | Op::Activation(
-                Activation::Relu6 | Activation::HardSwish | Activation::Silu | Activation::Sigmoid,
-            )
-            | Op::Add
-            | Op::Mul
-            | Op::Concat
-            | Op::GlobalAveragePool
-            | Op::Flatten
-            | Op::Linear(_) => return None,
-        }
-    }
-}
-
-/// Doubles what a batch normalisation or convolution gives.
-fn double(network: &mut Network, id: NodeId) {
-    let twice = |tensor: &mut Tensor| tensor.data.iter_mut().for_each(|x| *x *= 2.0);
-    match network.params_mut(id) {
-        Params::BatchNorm { gamma, beta, .. } => [gamma, beta].into_iter().for_each(twice),
-        Params::Conv { weight, bias } => [weight].into_iter().chain(bias).for_each(twice),
-        Params::Normalize { .. } | Params::Linear { .. } => {
-            panic!("only a batch normalisation or convolution is a source of scale")
-        }
-    }
 }

@@ -138,10 +138,8 @@ impl Morphism for ShrinkKernel {
 }
 
 fn convolution<'a>(layout: &Layout<'a>, site: NodeId) -> Result<&'a Conv, &'static str> {
-    match layout.op(site) {
-        Op::Conv(conv) => Ok(conv),
-        _ => Err("it is not a convolution"),
-    }
+    let Op::Conv(conv) = layout.op(site) else { return Err("it is not a convolution") };
+    Ok(conv)
 }
 
 /// `conv` with a ring more, or less.

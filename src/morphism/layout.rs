@@ -24,6 +24,7 @@ pub struct Layout<'a> {
     shapes: BTreeMap<NodeId, Shape>,
     users: BTreeMap<NodeId, Vec<NodeId>>,
     non_negative: BTreeSet<NodeId>,
+    gating: BTreeSet<NodeId>,
     growing: bool,
 }
 
@@ -47,8 +48,9 @@ impl<'a> Layout<'a> {
             }
         }
         let nodes = graph.nodes().iter().map(|n| (n.id, n)).collect();
+        let gating = gating(graph, &users);
         let growing = may_grow(graph, &shapes);
-        Layout { graph, nodes, shapes, users, non_negative, growing }
+        Layout { graph, nodes, shapes, users, non_negative, gating, growing }
     }
 
     /// The graph itself.
@@ -112,6 +114,11 @@ impl<'a> Layout<'a> {
         self.non_negative.contains(&id)
     }
 
+    /// Does its value only make gates, the second inputs of products?
+    pub(super) fn gates(&self, id: NodeId) -> bool {
+        self.gating.contains(&id)
+    }
+
     /// Do values leave a block here? So after activations, poolings and the like; a convolution
     /// or batch normalisation is still inside.
     pub(super) fn ends_block(&self, id: NodeId) -> bool {
@@ -168,6 +175,25 @@ fn may_grow(graph: &Graph, shapes: &BTreeMap<NodeId, Shape>) -> bool {
         shapes[&node.id].len().max(most.unwrap_or(0)) <= MAX_GROWING_VALUES
     };
     graph.nodes().len() <= MAX_GROWING_NODES && graph.nodes().iter().all(small)
+}
+
+/// Nodes that lead nowhere but to second inputs of products.
+fn gating(graph: &Graph, users: &BTreeMap<NodeId, Vec<NodeId>>) -> BTreeSet<NodeId> {
+    let mut gating = BTreeSet::new();
+    let gated: BTreeSet<(NodeId, NodeId)> = graph
+        .nodes()
+        .iter()
+        .filter(|n| n.op == Op::Mul && n.inputs[0] != n.inputs[1])
+        .map(|n| (n.inputs[1], n.id))
+        .collect();
+    for node in graph.nodes().iter().rev() {
+        let users = &users[&node.id];
+        let only = |user| gating.contains(user) || gated.contains(&(node.id, *user));
+        if !users.is_empty() && users.iter().all(only) {
+            gating.insert(node.id);
+        }
+    }
+    gating
 }
 
 fn keeps_non_negative(node: &Node, non_negative: &BTreeSet<NodeId>) -> bool {

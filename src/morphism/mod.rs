@@ -20,6 +20,7 @@ mod prune;
 mod remap;
 mod remove;
 mod repair;
+mod scale;
 mod separable;
 mod skip;
 mod slice;
@@ -247,4 +248,42 @@ pub enum MorphismError {
     /// No morphism of that name.
     #[error("there is no morphism `{0}`; `citronade morphisms` lists them")]
     Unknown(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        let names: BTreeSet<&str> = catalogue().iter().map(|m| m.name()).collect();
+        assert_eq!(names.len(), catalogue().len());
+        for name in names {
+            assert_eq!(by_name(name).map(|m| m.name()), Ok(name));
+        }
+    }
+
+    /// Steps are stored: this text must be read for ever.
+    #[test]
+    fn steps_of_version_1_still_parse() {
+        let golden = [
+            r#"{"morphism":"widen","site":3,"choice":"4 → 6 channels","edit":{"channels":{"from":4,"to":6}}}"#,
+            r#"{"morphism":"wider-kernel","site":3,"choice":"1×3 → 3×5 kernel","edit":{"kernel":{"from":[1,3],"to":[3,5]}}}"#,
+            r#"{"morphism":"deepen","site":3,"choice":"3×3 convolution","edit":{"insert":{"kernel":3}}}"#,
+            r#"{"morphism":"add-skip","site":3,"choice":"to n7 by a 1×1 convolution","edit":{"branch":{"to":7,"kernel":1}}}"#,
+            r#"{"morphism":"add-skip","site":3,"choice":"to n7","edit":{"branch":{"to":7,"kernel":null}}}"#,
+            r#"{"morphism":"concat-skip","site":3,"choice":"to n7","edit":{"concat":{"to":7}}}"#,
+            r#"{"morphism":"excite","site":3,"choice":"4 hidden channels","edit":{"excite":{"hidden":4}}}"#,
+            r#"{"morphism":"drop-skip","site":3,"choice":"without input 2","edit":{"cut":{"input":1}}}"#,
+            r#"{"morphism":"change-activation","site":3,"choice":"Relu → HardSwish","edit":{"activation":{"from":"relu","to":"hard_swish"}}}"#,
+            r#"{"morphism":"separable","site":3,"choice":"the whole block","edit":"whole"}"#,
+        ];
+        for text in golden {
+            let step: Step = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&step).unwrap(), text);
+            assert_eq!(step.choice, step.edit.to_string());
+        }
+    }
 }

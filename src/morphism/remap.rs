@@ -88,3 +88,11 @@ pub(super) fn remap_columns(
     shape[1] = shape[1] / channels * sources.len();
     Tensor::new(&shape, data)
 }
+
+/// Multiplies each row of `tensor` by its factor.
+pub(super) fn scale_rows(tensor: &mut Tensor, factors: &[f32]) {
+    let len = tensor.data.len() / factors.len();
+    for (row, factor) in tensor.data.chunks_mut(len).zip(factors) {
+        row.iter_mut().for_each(|x| *x *= factor);
+    }
+}

@@ -100,12 +100,8 @@ pub(super) fn patches(seen: &Tensor, op: &Op, rng: &mut ChaCha8Rng) -> DMatrix<f
         let (channel, tap) = (c / taps, c % taps);
         let y = position(conv, 0, at / size[1], tap / conv.kernel[1], height);
         let x = position(conv, 1, at % size[1], tap % conv.kernel[1], width);
-        match (y, x) {
-            (Some(y), Some(x)) => {
-                f64::from(seen.data[((sample * channels + channel) * height + y) * width + x])
-            }
-            _ => 0.0,
-        }
+        let at = |(y, x)| ((sample * channels + channel) * height + y) * width + x;
+        y.zip(x).map_or(0.0, |inside| f64::from(seen.data[at(inside)]))
     })
 }
 
@@ -148,13 +144,8 @@ pub(super) fn has_bias(network: &Network, node: NodeId) -> bool {
 }
 
 fn norm_behind(network: &Network, node: NodeId) -> Option<NodeId> {
-    match network.graph.users(node)[..] {
-        [user] => match network.graph.op(user) {
-            Op::BatchNorm { .. } => Some(user),
-            _ => None,
-        },
-        _ => None,
-    }
+    let [user] = network.graph.users(node)[..] else { return None };
+    matches!(network.graph.op(user), Op::BatchNorm { .. }).then_some(user)
 }
 
 fn chosen(all: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
@@ -175,4 +166,71 @@ fn out_size(conv: &Conv, size: [usize; 2]) -> [usize; 2] {
 fn position(conv: &Conv, d: usize, out: usize, tap: usize, size: usize) -> Option<usize> {
     let at = (out * conv.stride[d] + tap * conv.dilation[d]).checked_sub(conv.padding[d])?;
     (at < size).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::graph::Graph;
+    use crate::graph::eval;
+
+    /// Patches times weights are the outputs of the reference, for every kind of window.
+    #[test]
+    fn patches_are_what_a_convolution_reads() {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        for n in 0..200 {
+            let [channels, kernel, stride, padding, dilation] =
+                [3, 3, 2, 2, 2].map(|most| rng.random_range(1..=most));
+            let conv = Conv {
+                kernel: [kernel, rng.random_range(1..=3)],
+                stride: [stride, 1],
+                padding: [padding, 0],
+                dilation: [1, dilation],
+                ..Conv::same(2, 1)
+            };
+            let mut graph = Graph::new([channels, 6, 7]);
+            let id = graph.push(Op::Conv(conv), &[graph.input()]);
+            let random =
+                |shape: &[usize], rng: &mut ChaCha8Rng| super::super::fresh::he(shape, rng);
+            let weight = random(&[2, channels, conv.kernel[0], conv.kernel[1]], &mut rng);
+            let seen = random(&[1, channels, 6, 7], &mut rng);
+            let expected = {
+                let params = Params::Conv { weight: weight.clone(), bias: None };
+                let weights = [(id, std::sync::Arc::new(params))].into();
+                eval(&Network { graph, weights }, &seen.data)
+            };
+            let found = patches(&seen, &Op::Conv(conv), &mut rng) * matrix(&weight).transpose();
+            assert_eq!(found.len(), expected.len(), "case {n}");
+            for (a, b) in found.iter().zip(&expected) {
+                assert!((a - f64::from(*b)).abs() < 1e-5, "case {n}: {a} and {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn ridge_finds_the_line_through_points() {
+        let inputs = DMatrix::from_column_slice(4, 1, &[0.0, 1.0, 2.0, 3.0]);
+        let missing = inputs.map(|x| 2.0 * x + 5.0);
+        let fit = ridge(&inputs, &missing, true);
+        assert!((fit.change[(0, 0)] - 2.0).abs() < 0.01, "{}", fit.change);
+        assert!((fit.intercept[0] - 5.0).abs() < 0.01, "{:?}", fit.intercept);
+    }
+
+    #[test]
+    fn ridge_without_a_bias_goes_through_the_origin() {
+        let inputs = DMatrix::from_column_slice(2, 1, &[1.0, 2.0]);
+        let missing = DMatrix::from_column_slice(2, 1, &[3.0, 4.0]);
+        let fit = ridge(&inputs, &missing, false);
+        assert!((fit.change[(0, 0)] - 11.0 / 5.0).abs() < 0.01, "{}", fit.change);
+        assert_eq!(fit.intercept, [0.0]);
+    }
+
+    #[test]
+    fn ridge_changes_nothing_where_nothing_is_seen() {
+        let fit = ridge(&DMatrix::zeros(3, 2), &DMatrix::zeros(3, 1), true);
+        assert_eq!(fit.change, DMatrix::zeros(1, 2));
+        assert_eq!(fit.intercept, [0.0]);
+    }
 }

@@ -131,3 +131,31 @@ fn filtered(patches: &DMatrix<f64>, depthwise: &Tensor) -> DMatrix<f64> {
             .sum()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn kernels_that_are_separable_are_separated_without_loss() {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let (rows, columns, taps) = (5, 3, 6);
+        let depthwise = fresh::he(&[columns, 1, 2, 3], &mut rng);
+        let pointwise = fresh::he(&[rows, columns, 1, 1], &mut rng);
+        let product = |depthwise: &Tensor, pointwise: &Tensor| {
+            let at = |i: usize| {
+                let (r, c, tap) = (i / taps / columns, i / taps % columns, i % taps);
+                pointwise.data[r * columns + c] * depthwise.data[c * taps + tap]
+            };
+            Tensor::new(&[rows, columns, 2, 3], (0..rows * columns * taps).map(at).collect())
+        };
+        let dense = product(&depthwise, &pointwise);
+        let (found_depthwise, found_pointwise) = factors(&dense);
+        let found = product(&found_depthwise, &found_pointwise);
+        for (a, b) in dense.data.iter().zip(&found.data) {
+            assert!((a - b).abs() < 1e-6, "{a} and {b}");
+        }
+    }
+}

@@ -188,6 +188,9 @@ fn start(layout: &Layout, site: NodeId) -> Result<[usize; 3], &'static str> {
     if !layout.ends_block(site) {
         return Err("no block ends here");
     }
+    if layout.gates(site) {
+        return Err("it is part of a gate");
+    }
     if shape[0] > MAX_CHANNELS {
         return Err("it has too many channels");
     }

@@ -22,7 +22,8 @@ use super::remap::Source;
 ///
 /// Both channels of a pair are computed by the same random rows `V`, in every producer of the
 /// group, so they stay equal through all channel-wise operations; every mixing consumer reads
-/// them with columns `Z` and `-Z`, whose contributions cancel, in evaluation and in training.
+/// them with columns `Z` and `-Z`, whose contributions cancel, in evaluation and (where there is
+/// no dropout) in training.
 /// Their gradients are opposite, so they part with the first step.
 ///
 /// # Source

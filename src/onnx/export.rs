@@ -77,7 +77,8 @@ pub fn export(network: &Network, options: &ExportOptions) -> Vec<u8> {
     let network = fold(network);
     let shapes = network.graph.shapes().expect("G3: shapes agree");
     let (input, output) = (shapes[&network.graph.input()], shapes[&network.graph.output()]);
-    let mut writer = Writer { network: &network, written: GraphProto::default() };
+    let values = value_names(&network);
+    let mut writer = Writer { network: &network, values, written: GraphProto::default() };
     network.graph.nodes().iter().for_each(|node| writer.node(node));
     let graph = GraphProto {
         name: Some("network".to_owned()),
@@ -104,6 +105,7 @@ fn entry((key, value): (&String, &String)) -> StringStringEntryProto {
 
 struct Writer<'a> {
     network: &'a Network,
+    values: BTreeMap<NodeId, String>,
     written: GraphProto,
 }
 
@@ -247,12 +249,16 @@ impl Writer<'_> {
 
     /// Name of the value of `id`.
     fn value(&self, id: NodeId) -> String {
-        match self.network.graph.node(id).expect("G1: inputs precede their users") {
-            input if input.id == self.network.graph.input() => INPUT.to_owned(),
-            output if output.id == self.network.graph.output() => OUTPUT.to_owned(),
-            node => name(node),
-        }
+        self.values[&id].clone()
     }
+}
+
+fn value_names(network: &Network) -> BTreeMap<NodeId, String> {
+    let nodes = network.graph.nodes().iter();
+    let mut names: BTreeMap<NodeId, String> = nodes.map(|n| (n.id, name(n))).collect();
+    names.insert(network.graph.output(), OUTPUT.to_owned());
+    names.insert(network.graph.input(), INPUT.to_owned());
+    names
 }
 
 fn name(node: &Node) -> String {

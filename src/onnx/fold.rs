@@ -1,4 +1,5 @@
 //! The copy of a network that is exported: nothing in it is only for training.
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::graph::Network;
@@ -19,46 +20,34 @@ use crate::graph::Tensor;
 /// If the network is not valid ([`crate::graph::check_network`]).
 pub fn fold(network: &Network) -> Network {
     let mut folded = network.clone();
-    for node in network.graph.nodes() {
-        match node.op {
-            Op::Dropout { .. } => {
-                let source = source_of(&folded, node.id);
-                folded.graph.bypass(node.id, source);
+    let dropouts = folded.graph.nodes().iter().filter(|n| matches!(n.op, Op::Dropout { .. }));
+    let dropouts = dropouts.map(|n| (n.id, n.inputs[0])).collect();
+    folded.graph.bypass_all(&dropouts);
+    let mut norms = BTreeMap::new();
+    for node in folded.graph.nodes().to_vec() {
+        if let Op::BatchNorm { epsilon } = node.op {
+            let source = node.inputs[0];
+            let conv = norms.get(&source).copied().unwrap_or(source);
+            let alone = folded.graph.users(source).len() == 1;
+            if alone && fold_batch_norm(&mut folded, conv, node.id, epsilon) {
+                norms.insert(node.id, conv);
             }
-            Op::BatchNorm { epsilon } => fold_batch_norm(&mut folded, node.id, epsilon),
-            Op::Input { .. }
-            | Op::Normalize
-            | Op::Conv(_)
-            | Op::Activation(_)
-            | Op::Add
-            | Op::Mul
-            | Op::Concat
-            | Op::MaxPool(_)
-            | Op::AvgPool(_)
-            | Op::GlobalAveragePool
-            | Op::Flatten
-            | Op::Linear(_)
-            | Op::Resize(_) => {}
         }
     }
+    folded.graph.bypass_all(&norms);
     folded
 }
 
-fn source_of(network: &Network, id: NodeId) -> NodeId {
-    network.graph.node(id).expect("G2: ids stay").inputs[0]
-}
-
-fn fold_batch_norm(network: &mut Network, norm: NodeId, epsilon: f32) {
-    let source = source_of(network, norm);
-    let Op::Conv(mut conv) = *network.graph.op(source) else { return };
-    let only_user = network.graph.users(source) == [norm];
+/// Was `norm` folded into `source`?
+fn fold_batch_norm(network: &mut Network, source: NodeId, norm: NodeId, epsilon: f32) -> bool {
+    let Op::Conv(mut conv) = *network.graph.op(source) else { return false };
     let folded = folded_conv(network.params(source), network.params(norm), epsilon);
-    let Some(params) = folded.filter(|_| only_user) else { return };
+    let Some(params) = folded else { return false };
     conv.bias = true;
     network.graph.set_op(source, Op::Conv(conv));
-    network.graph.bypass(norm, source);
     network.weights.insert(source, Arc::new(params));
     network.weights.remove(&norm);
+    true
 }
 
 /// `None` if a value would not be finite.

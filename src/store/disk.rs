@@ -21,7 +21,7 @@ pub(super) fn ensure_local(path: &Path) -> Result<(), StoreError> {
 #[cfg(target_os = "linux")]
 fn magic(folder: &Path) -> Option<i64> {
     let kind = nix::sys::statfs::statfs(folder).ok()?.filesystem_type();
-    Some(i64::from(kind.0))
+    Some(kind.0 as i64)
 }
 
 #[cfg(not(target_os = "linux"))]

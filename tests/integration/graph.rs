@@ -93,6 +93,20 @@ fn identity_ignores_the_order_of_equal_branches_in_a_sum() {
     assert_ne!(build([0, 1]), build([0, 0]), "one node read twice is not two nodes");
 }
 
+#[test]
+fn identity_sees_which_of_two_equal_nodes_is_read_again() {
+    let build = |again: usize| {
+        let mut graph = Graph::new([1, 2, 2]);
+        let twins = [(); 2].map(|()| graph.push(Op::Activation(Activation::Relu), &[NodeId(0)]));
+        let left = graph.push(Op::Activation(Activation::Sigmoid), &[twins[0]]);
+        let right = graph.push(Op::Activation(Activation::Silu), &[twins[1]]);
+        graph.push(Op::Concat, &[left, right, twins[again]]);
+        check(&graph).unwrap();
+        graph.arch_id()
+    };
+    assert_ne!(build(0), build(1));
+}
+
 /// Every place of `value` that holds a number, a truth value or a word.
 fn leaves(value: &Value, path: String, found: &mut Vec<String>) {
     match value {

@@ -2,15 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like a test")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod architecture;
-mod device;
-mod measure;
 mod data;
+mod device;
 mod graph;
 mod latency;
+mod measure;
 mod morphisms;
 mod networks;
 mod onnx;
 mod pareto;
+mod report;
 mod space;
 mod store;
 mod store_process;

@@ -1,4 +1,5 @@
 //! ONNX files: written, read back, run by tract and ONNX Runtime, and damaged.
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
@@ -266,4 +267,15 @@ fn onnx_and_onnx_runtime_agree_with_the_reference() {
     let checked = Command::new(python).arg(script).arg(directory.path()).output().unwrap();
     let said = String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success(), "{said}");
+}
+
+#[test]
+fn a_model_of_version_1_is_still_read_and_computes_the_same() {
+    let golden = |name: &str| fs::read(format!("tests/golden/{name}")).unwrap();
+    let model = golden("network-v1.onnx");
+    let case: BTreeMap<String, Vec<f32>> =
+        serde_json::from_slice(&golden("network-v1.json")).unwrap();
+    let network = read(&model).unwrap();
+    assert!(relative_gap(&case["output"], &eval(&network, &case["input"])) < 1e-6);
+    assert_eq!(inspect(&model).unwrap().metadata["candidate"], "412");
 }

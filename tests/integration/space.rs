@@ -28,23 +28,23 @@ fn space((input, classes, images): DataSet) -> MorphismSpace {
 }
 
 #[test]
-fn seeds_are_valid_for_images_of_any_size_and_ordered_by_parameters() {
+fn seeds_are_valid_for_images_of_any_size_and_ordered_by_cost() {
     for data in DATA_SETS {
         let seeds = space(data).seeds();
-        assert_eq!(seeds.len(), 4);
+        assert_eq!(seeds.len(), 6);
         for seed in &seeds {
             assert_eq!(check(seed), Ok(()), "{data:?}");
             assert_eq!(seed.input_shape(), data.0);
             assert_eq!(seed.shapes().unwrap()[&seed.output()], Shape::Vector(data.1));
         }
-        assert!(seeds.is_sorted_by_key(|seed| seed.cost().parameters), "{data:?}");
+        assert!(seeds.is_sorted_by_key(|seed| seed.cost().macs), "{data:?}");
     }
 }
 
 #[test]
 fn the_smallest_seeds_are_tiny() {
-    assert_eq!(space(DIGITS).seeds()[0].cost().parameters, 438);
-    assert_eq!(space(FASHION).seeds()[0].cost().parameters, 1_370);
+    assert_eq!(space(DIGITS).seeds()[0].cost().parameters, 650);
+    assert_eq!(space(FASHION).seeds()[0].cost().parameters, 7_850);
 }
 
 #[test]
@@ -52,7 +52,8 @@ fn two_to_seven_pixels_remain_before_the_global_pooling() {
     for data in DATA_SETS.into_iter().filter(|(input, ..)| input[1].min(input[2]) >= 4) {
         for seed in space(data).seeds() {
             let shapes = seed.shapes().unwrap();
-            let pool = seed.nodes().iter().find(|n| n.op == Op::GlobalAveragePool).unwrap();
+            let pool = seed.nodes().iter().find(|n| n.op == Op::GlobalAveragePool);
+            let Some(pool) = pool else { continue };
             let [height, width] = shapes[&pool.inputs[0]].size();
             assert!((2..=7).contains(&height.min(width)), "{data:?}: {height}×{width}");
         }

@@ -56,10 +56,42 @@ fn data_set(samples: &Samples, classes: usize) -> DataSet {
     }
 }
 
+/// Convolutions wide enough for every register and tile of the kernels, on odd sizes.
+fn wide_network(seed: u64) -> Network {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut graph = Graph::new([rng.random_range(1..=4), 9 + seed as usize % 8, 13]);
+    let mut at = graph.input();
+    for _ in 0..3 {
+        let channels = rng.random_range(16..=50);
+        let padding = [rng.random_range(0..=2), rng.random_range(0..=2)];
+        let stride = [[1, 1], [1, 1], [2, 2], [1, 2]][rng.random_range(0..4)];
+        let bias = rng.random();
+        let conv = Conv { padding, stride, bias, ..Conv::same(channels, 3) };
+        at = graph.push(Op::Conv(conv), &[at]);
+        at = graph.push(Op::Activation(Activation::Silu), &[at]);
+        if rng.random() {
+            let kernel = [3, 5][rng.random_range(0..2)];
+            let stride = [rng.random_range(1..=2); 2];
+            let conv = Conv { stride, bias: true, ..Conv::depthwise(channels, kernel) };
+            at = graph.push(Op::Conv(conv), &[at]);
+        }
+    }
+    at = graph.push(Op::GlobalAveragePool, &[at]);
+    at = graph.push(Op::Flatten, &[at]);
+    graph.push(Op::Linear(Linear { features: 20, bias: true }), &[at]);
+    let weights = random_weights(&graph, &mut rng);
+    Network { graph, weights }
+}
+
+/// Small networks of every operation, then wide ones.
+fn networks() -> impl Iterator<Item = (u64, Network)> {
+    let wide = (60..90).map(|seed| (seed, wide_network(seed)));
+    (0..60).map(|seed| (seed, random_network(seed))).chain(wide)
+}
+
 #[test]
 fn every_value_equals_the_reference_evaluator() {
-    for seed in 0..60 {
-        let network = random_network(seed);
+    for (seed, network) in networks() {
         let samples = random_samples(&network, 9, seed);
         let nodes: Vec<NodeId> = network.graph.nodes().iter().map(|n| n.id).collect();
         let expected: Vec<_> = (0..9).map(|i| eval_all(&network, &image(&samples, i))).collect();
@@ -159,8 +191,7 @@ fn the_loss_of_a_step_is_that_of_the_reference_with_statistics_of_the_batch() {
 #[test]
 fn gradients_are_the_slopes_of_the_loss() {
     let (mut checked, mut kinks) = (0, 0);
-    for seed in 0..60 {
-        let network = random_network(seed);
+    for (seed, network) in networks() {
         let classes = network.graph.shapes().unwrap()[&network.graph.output()].len();
         let data = data_set(&random_samples(&network, 11, seed), classes);
         let trainer = trainers().nth(seed as usize % 3).unwrap();

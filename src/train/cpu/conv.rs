@@ -9,6 +9,7 @@ use super::simd::Simd;
 use super::tile;
 use super::tile::Init;
 use super::tile::Windows;
+use super::winograd::WinogradPlan;
 
 /// A convolution of images `[h, w, c]`, planned once.
 ///
@@ -23,6 +24,8 @@ pub struct ConvPlan {
     forward: Windows,
     output_pad: Option<Padding>,
     phases: Vec<Phase>,
+    /// In place of `forward` and of `phases`, where that is faster.
+    fast: Option<[WinogradPlan; 2]>,
 }
 
 /// Zeros around an image.
@@ -69,8 +72,30 @@ impl ConvPlan {
             forward: forward_windows(conv, input, output, size[1].max(input[1])),
             output_pad: None,
             phases: Vec::new(),
+            fast: None,
         }
         .with_phases(conv)
+        .with_winograd(conv)
+    }
+
+    /// Pads for tiles in place of windows if the convolution is one for them.
+    fn with_winograd(mut self, conv: &Conv) -> Self {
+        let fits = conv.kernel == [3; 2]
+            && conv.stride == [1; 2]
+            && conv.dilation == [1; 2]
+            && conv.groups == 1
+            && conv.padding.iter().all(|&p| p <= 2);
+        let ([h, w, c_in], [oh, ow, c_out]) = (self.input, self.output);
+        let forward = WinogradPlan::new([oh, ow], [c_in, c_out]);
+        let backward = WinogradPlan::new([h, w], [c_out, c_in]);
+        if fits && forward.pays() {
+            self.input_pad = Some(Padding { before: conv.padding, size: forward.padded() });
+            let before = conv.padding.map(|p| 2 - p);
+            self.output_pad = Some(Padding { before, size: backward.padded() });
+            self.forward = forward_windows(conv, self.input, self.output, forward.padded()[1]);
+            self.fast = Some([forward, backward]);
+        }
+        self
     }
 
     /// Plans the product of a vector with a matrix `[length, features]`.
@@ -122,17 +147,24 @@ impl ConvPlan {
     /// Most scratch values that a call on one image needs.
     pub fn scratch(&self) -> usize {
         let len = |pad: &Option<Padding>, c: usize| pad.map_or(0, |p| p.size[0] * p.size[1] * c);
-        len(&self.input_pad, self.input[2]).max(len(&self.output_pad, self.output[2]))
+        let padded = len(&self.input_pad, self.input[2]).max(len(&self.output_pad, self.output[2]));
+        padded + self.fast.iter().flatten().map(WinogradPlan::scratch).max().unwrap_or(0)
     }
 
     /// Length of the packed weights, both directions.
     pub fn packed_len(&self, simd: Simd) -> usize {
+        if let Some([forward, backward]) = &self.fast {
+            return forward.packed_len(simd) + backward.packed_len(simd);
+        }
         let backward: usize = self.phases.iter().map(|p| p.windows.packed_len(simd)).sum();
         self.groups * (self.forward.packed_len(simd) + backward)
     }
 
     /// Packs `weights`; those of the data gradient only if it is `wanted`.
     pub fn pack(&self, simd: Simd, weights: &[f32], wanted: bool, packed: &mut Packed) {
+        if let Some(fast) = &self.fast {
+            return self.pack_fast(simd, fast, weights, wanted, packed);
+        }
         let (c_out, per_group) = (self.output[2], self.output[2] / self.groups);
         let depth_in = self.input[2] / self.groups;
         let backward = if wanted { self.groups * self.phases.len() } else { 0 };
@@ -152,6 +184,24 @@ impl ConvPlan {
         }
     }
 
+    fn pack_fast(
+        &self,
+        simd: Simd,
+        fast: &[WinogradPlan; 2],
+        weights: &[f32],
+        wanted: bool,
+        packed: &mut Packed,
+    ) {
+        let [c_in, c_out] = [self.input[2], self.output[2]];
+        packed.forward.resize(1, Vec::new());
+        packed.backward.resize(usize::from(wanted), Vec::new());
+        let at = |t: usize, i: usize, o: usize| weights[(t * c_in + i) * c_out + o];
+        fast[0].pack(simd, at, &mut packed.forward[0]);
+        for packed in &mut packed.backward {
+            fast[1].pack(simd, |t, o, i| at(8 - t, i, o), packed);
+        }
+    }
+
     /// `y = conv(x) + bias` for all images of `x`.
     pub fn forward(
         &self,
@@ -166,7 +216,12 @@ impl ConvPlan {
         let (windows, images) = self.merged(&self.forward, count, [self.input[2], self.output[2]]);
         let per_group = [self.input[2] / self.groups, self.output[2] / self.groups];
         for (x, y) in x.chunks(x.len() / images).zip(y.chunks_mut(y.len() / images)) {
-            let x = padded(&self.input_pad, self.input, x, scratch);
+            let (x, scratch) = padded(&self.input_pad, self.input, x, scratch);
+            if let Some([fast, _]) = &self.fast {
+                let init = bias.map_or(Init::Zero, Init::Bias);
+                fast.multiply(simd, x, &packed.forward[0], init, scratch, y);
+                continue;
+            }
             for (g, packed) in packed.forward.iter().enumerate() {
                 let init = bias.map_or(Init::Zero, |b| Init::Bias(&b[g * per_group[1]..]));
                 let (x, y) = (&x[g * per_group[0]..], &mut y[g * per_group[1]..]);
@@ -191,7 +246,11 @@ impl ConvPlan {
         let images = self.merged(&self.phases[0].windows, count, channels).1;
         let per_group = [self.input[2] / self.groups, self.output[2] / self.groups];
         for (dy, dx) in dy.chunks(dy.len() / images).zip(dx.chunks_mut(dx.len() / images)) {
-            let dy = padded(&self.output_pad, self.output, dy, scratch);
+            let (dy, scratch) = padded(&self.output_pad, self.output, dy, scratch);
+            if let Some([_, fast]) = &self.fast {
+                fast.multiply(simd, dy, &packed.backward[0], init, scratch, dx);
+                continue;
+            }
             for (i, packed) in packed.backward.iter().enumerate() {
                 let (g, phase) = (i / self.phases.len(), &self.phases[i % self.phases.len()]);
                 let windows = self.merged(&phase.windows, count, channels).0;
@@ -214,7 +273,11 @@ impl ConvPlan {
         let (windows, images) = self.merged(&self.forward, count, [self.input[2], self.output[2]]);
         let per_group = [self.input[2] / self.groups, self.output[2] / self.groups];
         for (x, dy) in x.chunks(x.len() / images).zip(dy.chunks(dy.len() / images)) {
-            let x = padded(&self.input_pad, self.input, x, scratch);
+            let (x, scratch) = padded(&self.input_pad, self.input, x, scratch);
+            if let Some([fast, _]) = self.fast.as_ref().filter(|f| f[0].pays_for_weights()) {
+                fast.correlate(simd, x, dy, scratch, gradient);
+                continue;
+            }
             for g in 0..self.groups {
                 let (x, dy) = (&x[g * per_group[0]..], &dy[g * per_group[1]..]);
                 let to = &mut gradient[g * per_group[1]..];
@@ -297,18 +360,18 @@ impl Axis {
     }
 }
 
-/// The images with zeros around, in `scratch`; as they are if there is no padding.
+/// The image with zeros around, in `scratch`, and the rest of it; as it is without padding.
 fn padded<'a>(
     pad: &Option<Padding>,
     shape: [usize; 3],
     image: &'a [f32],
     scratch: &'a mut [f32],
-) -> &'a [f32] {
-    let Some(Padding { before, size }) = *pad else { return image };
+) -> (&'a [f32], &'a mut [f32]) {
+    let Some(Padding { before, size }) = *pad else { return (image, scratch) };
     let [h, w, c] = shape;
     let row = size[1] * c;
-    let scratch = &mut scratch[..size[0] * row];
-    for (y, to) in scratch.chunks_mut(row).enumerate() {
+    let (padded, rest) = scratch.split_at_mut(size[0] * row);
+    for (y, to) in padded.chunks_mut(row).enumerate() {
         match y.checked_sub(before[0]).filter(|&y| y < h) {
             None => to.fill(0.0),
             Some(y) => {
@@ -320,5 +383,5 @@ fn padded<'a>(
             }
         }
     }
-    scratch
+    (padded, rest)
 }

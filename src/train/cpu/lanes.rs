@@ -19,6 +19,10 @@ pub unsafe trait Lanes: Copy {
     unsafe fn load(from: *const f32) -> Self;
     /// `count < LEN` values from memory, zeros after them.
     unsafe fn load_first(from: *const f32, count: usize) -> Self;
+    /// `self + other`.
+    unsafe fn add(self, other: Self) -> Self;
+    /// `self - other`.
+    unsafe fn sub(self, other: Self) -> Self;
     /// `self * a + b`.
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
     /// `LEN` values to memory.
@@ -53,6 +57,16 @@ unsafe impl Lanes for Plain {
         // SAFETY: the caller's pointer is valid for `count` values.
         unsafe { std::ptr::copy_nonoverlapping(from, all.as_mut_ptr(), count) };
         Plain(all)
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Plain(std::array::from_fn(|i| self.0[i] + other.0[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        Plain(std::array::from_fn(|i| self.0[i] - other.0[i]))
     }
 
     #[inline(always)]
@@ -109,6 +123,16 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            unsafe { Avx512(_mm512_add_ps(self.0, other.0)) }
+        }
+
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            unsafe { Avx512(_mm512_sub_ps(self.0, other.0)) }
+        }
+
+        #[inline(always)]
         unsafe fn mul_add(self, a: Self, b: Self) -> Self {
             unsafe { Avx512(_mm512_fmadd_ps(self.0, a.0, b.0)) }
         }
@@ -156,6 +180,16 @@ mod x86 {
         #[inline(always)]
         unsafe fn load_first(from: *const f32, count: usize) -> Self {
             unsafe { Avx2(_mm256_maskload_ps(from, Self::first(count))) }
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            unsafe { Avx2(_mm256_add_ps(self.0, other.0)) }
+        }
+
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            unsafe { Avx2(_mm256_sub_ps(self.0, other.0)) }
         }
 
         #[inline(always)]

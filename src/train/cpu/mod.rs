@@ -28,6 +28,8 @@ mod shared;
 mod simd;
 mod sliding;
 mod tile;
+mod transform;
+mod winograd;
 mod workers;
 
 pub use profile::Profile;

@@ -1,20 +1,5 @@
 //! What a trainer's forward pass would hand to a morphism, by reference evaluation.
 use citronade::graph::*;
-use rand_chacha::ChaCha8Rng;
-
-use super::networks::random_sample;
-
-/// Values of `nodes` and their moments over `samples` random samples.
-pub fn observe_reference(
-    network: &Network,
-    nodes: &[NodeId],
-    samples: usize,
-    rng: &mut ChaCha8Rng,
-) -> Activations {
-    let samples: Vec<Vec<f32>> = (0..samples).map(|_| random_sample(network, rng)).collect();
-    observe_samples(network, nodes, &samples)
-}
-
 /// Values of `nodes` and their moments over `samples`.
 pub fn observe_samples(network: &Network, nodes: &[NodeId], samples: &[Vec<f32>]) -> Activations {
     let shapes = network.graph.shapes().unwrap();

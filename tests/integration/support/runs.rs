@@ -191,6 +191,7 @@ impl MadeUp {
             EndKind::StoppedInTraining => "its curve cannot enter the front",
             EndKind::Diverged => "the loss is not finite",
             EndKind::Failed => "the runner ended with status 101",
+            EndKind::Unfinished => "the budget was spent first",
         };
         self.clock_s += 0.8 * f64::from(epochs);
         let reason = reason.to_owned();
@@ -208,7 +209,7 @@ impl MadeUp {
     fn train(&mut self, mut candidate: Candidate, from: f64, steps: &[Step]) {
         let cost = build(&candidate.blocks).cost();
         let depth = candidate.blocks.len() as f64;
-        let ideal = 0.012 + 0.9 * (cost.macs.0 as f64).powf(-0.42) / depth.powf(0.35);
+        let ideal = 0.006 + 2.4 * (cost.macs.0 as f64).powf(-0.38) / depth.powf(0.25);
         candidate.error = (ideal * self.normal(0.12).exp()).min(0.9);
         let mut before = from;
         let mut outcomes = Vec::new();
@@ -298,6 +299,13 @@ impl MadeUp {
 }
 
 /// Blocks of convolution, batch normalisation and ReLU on an 8×8 image of ten classes.
+/// As the engine writes a member: error, latency, parameters.
+fn front_member(c: &Candidate) -> FrontMember {
+    let values = vec![c.error, c.latency_us, build(&c.blocks).cost().parameters as f64];
+    let intervals = values.iter().map(|v| [*v, *v]).collect();
+    FrontMember { candidate: c.id, values, intervals }
+}
+
 fn build(blocks: &[(usize, bool)]) -> Graph {
     let mut graph = Graph::new([1, 8, 8]);
     let (mut at, mut inputs) = (graph.input(), 1);
