@@ -1,4 +1,6 @@
 //! What is written down: one record for each step of a candidate's life.
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -31,6 +33,8 @@ pub struct RunRecord {
     pub threads: usize,
     /// Names of the objectives, in order.
     pub objectives: Vec<String>,
+    /// Hard limits by the objective's name with its unit, e.g. `latency_us`.
+    pub limits: BTreeMap<String, f64>,
     /// Reference point and ideal of the hypervolume, JSON; set once (`None` before).
     pub reference: Option<String>,
 }
@@ -154,6 +158,33 @@ pub enum EndKind {
     Diverged,
     /// The runner or the trainer failed.
     Failed,
+    /// The budget ran out first.
+    Unfinished,
+}
+
+impl EndKind {
+    /// Name in the store and in machine-readable output, e.g. `killed-before-training`.
+    pub fn name(self) -> &'static str {
+        match self {
+            EndKind::KilledBeforeTraining => "killed-before-training",
+            EndKind::StoppedInTraining => "stopped-in-training",
+            EndKind::Diverged => "diverged",
+            EndKind::Failed => "failed",
+            EndKind::Unfinished => "unfinished",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let all = [
+            EndKind::KilledBeforeTraining,
+            EndKind::StoppedInTraining,
+            EndKind::Diverged,
+            EndKind::Failed,
+            EndKind::Unfinished,
+        ];
+        all.into_iter().find(|kind| kind.name() == name)
+    }
 }
 
 /// A candidate ends.
@@ -184,8 +215,19 @@ pub struct Told {
     pub proposed: u64,
     /// Hypervolume afterwards.
     pub hypervolume: f64,
-    /// Members of the front afterwards.
-    pub front: Vec<CandidateId>,
+    /// Members of the front afterwards, by candidate number.
+    pub front: Vec<FrontMember>,
     /// Seconds since the start of the run.
     pub at_s: f64,
+}
+
+/// A member of the front as it was known then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FrontMember {
+    /// Which candidate.
+    pub candidate: CandidateId,
+    /// Objectives, in the run's order.
+    pub values: Vec<f64>,
+    /// What a repeat is expected to lie in, for each objective.
+    pub intervals: Vec<[f64; 2]>,
 }

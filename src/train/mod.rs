@@ -16,6 +16,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+pub use crate::data::Augment;
 use crate::data::DataSet;
 use crate::data::Samples;
 use crate::graph::Activations;
@@ -108,20 +109,6 @@ pub struct TrainPlan {
     pub seed: u64,
     /// Threads to use; never changes the result.
     pub threads: usize,
-}
-
-/// What is done to training images; zeros do nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Augment {
-    /// Largest shift along both axes, in pixels.
-    pub shift: usize,
-    /// Mirror left and right with probability 1/2; wrong for digits and text.
-    pub flip: bool,
-    /// Side of the square that is blanked; 0 for none.
-    pub cutout: usize,
-    /// Alpha of the Beta distribution of mixup; 0 for none.
-    pub mixup: f32,
 }
 
 /// Distillation: part of the loss is the cross entropy to a teacher's softened outputs.

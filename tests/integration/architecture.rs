@@ -63,7 +63,7 @@ fn rooms() -> Vec<(usize, String)> {
 fn code_of(room: &str) -> Vec<(String, String)> {
     let mut files = vec![PathBuf::from(format!("src/{room}.rs"))];
     files.extend(children(Path::new(&format!("src/{room}"))));
-    files.retain(|f| f.is_file());
+    files.retain(|f| f.is_file() && f.extension().is_some_and(|e| e == "rs"));
     assert!(!files.is_empty(), "room `{room}` has no file");
     let mut code = Vec::new();
     for file in &files {

@@ -52,6 +52,7 @@ fn data_set(samples: &Samples, classes: usize) -> DataSet {
         train: samples.clone(),
         validation: samples.clone(),
         test: samples.clone(),
+        notes: Vec::new(),
     }
 }
 
