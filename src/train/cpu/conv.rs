@@ -9,6 +9,7 @@ use super::simd::Simd;
 use super::tile;
 use super::tile::Init;
 use super::tile::Windows;
+use super::transform;
 use super::winograd::WinogradPlan;
 
 /// A convolution of images `[h, w, c]`, planned once.
@@ -52,6 +53,8 @@ pub struct Packed {
     forward: Vec<Vec<f32>>,
     /// By group and phase; empty if the data gradient is never wanted.
     backward: Vec<Vec<f32>>,
+    /// Room for transformed weights.
+    transformed: Vec<f32>,
 }
 
 impl ConvPlan {
@@ -154,7 +157,7 @@ impl ConvPlan {
     /// Length of the packed weights, both directions.
     pub fn packed_len(&self, simd: Simd) -> usize {
         if let Some([forward, backward]) = &self.fast {
-            return forward.packed_len(simd) + backward.packed_len(simd);
+            return forward.packed_len(simd) + backward.packed_len(simd) + forward.weights();
         }
         let backward: usize = self.phases.iter().map(|p| p.windows.packed_len(simd)).sum();
         self.groups * (self.forward.packed_len(simd) + backward)
@@ -173,6 +176,7 @@ impl ConvPlan {
         for g in 0..self.groups {
             let forward =
                 |t, k, o| weights[(t * self.forward.depth + k) * c_out + g * per_group + o];
+            packed.forward[g].clear();
             tile::pack(simd, &self.forward, forward, &mut packed.forward[g]);
         }
         for (i, out) in packed.backward.iter_mut().enumerate() {
@@ -180,6 +184,7 @@ impl ConvPlan {
             let flipped = |t: usize, o: usize, k: usize| {
                 weights[(phase.taps[t] * depth_in + k) * c_out + g * per_group + o]
             };
+            out.clear();
             tile::pack(simd, &phase.windows, flipped, out);
         }
     }
@@ -192,13 +197,13 @@ impl ConvPlan {
         wanted: bool,
         packed: &mut Packed,
     ) {
-        let [c_in, c_out] = [self.input[2], self.output[2]];
         packed.forward.resize(1, Vec::new());
         packed.backward.resize(usize::from(wanted), Vec::new());
-        let at = |t: usize, i: usize, o: usize| weights[(t * c_in + i) * c_out + o];
-        fast[0].pack(simd, at, &mut packed.forward[0]);
-        for packed in &mut packed.backward {
-            fast[1].pack(simd, |t, o, i| at(8 - t, i, o), packed);
+        packed.transformed.resize(fast[0].weights(), 0.0);
+        transform::kernels(simd, weights, &mut packed.transformed);
+        fast[0].pack(simd, &packed.transformed, &mut packed.forward[0]);
+        for backward in &mut packed.backward {
+            fast[1].pack_flipped(simd, &packed.transformed, backward);
         }
     }
 

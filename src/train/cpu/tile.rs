@@ -70,14 +70,13 @@ fn lanes(simd: Simd) -> usize {
 }
 
 /// Orders weights `weight(tap, depth, output)` as [`multiply`] reads them: for each block of two
-/// registers of outputs (the last may be one), all taps; missing outputs are zero.
+/// registers of outputs (the last may be one), all taps; missing outputs are zero. Appends to `out`.
 pub fn pack(
     simd: Simd,
     windows: &Windows,
     weight: impl Fn(usize, usize, usize) -> f32,
     out: &mut Vec<f32>,
 ) {
-    out.clear();
     for (first, registers) in blocks(windows.width, lanes(simd)) {
         let end = first + registers * lanes(simd);
         for tap in 0..windows.taps.len() {

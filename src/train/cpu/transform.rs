@@ -21,36 +21,95 @@ pub struct Image {
     pub columns: usize,
 }
 
-/// `G g Gᵀ`: a 3×3 kernel in the transformed domain.
-pub fn kernel(g: [f32; 9]) -> [f32; 16] {
-    let line = |a: f32, b: f32, c: f32| [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c];
-    let columns: [[f32; 4]; 3] = std::array::from_fn(|x| line(g[x], g[3 + x], g[6 + x]));
-    let mut tile = [0.0; 16];
-    for y in 0..4 {
-        tile[4 * y..4 * y + 4].copy_from_slice(&line(columns[0][y], columns[1][y], columns[2][y]));
+/// Weights that are transformed at once.
+type Some16 = [f32; 16];
+
+#[inline(always)]
+fn some(from: &[f32], at: usize) -> Some16 {
+    let mut some = [0.0; 16];
+    let part = &from[at..(at + 16).min(from.len())];
+    some[..part.len()].copy_from_slice(part);
+    some
+}
+
+/// `G g` of columns or rows.
+#[inline(always)]
+fn kernel_line([a, b, c]: [Some16; 3]) -> [Some16; 4] {
+    let (mut plus, mut minus) = ([0.0; 16], [0.0; 16]);
+    for i in 0..16 {
+        plus[i] = 0.5 * (a[i] + b[i] + c[i]);
+        minus[i] = 0.5 * (a[i] - b[i] + c[i]);
     }
-    tile
+    [a, plus, minus, c]
+}
+
+/// `Gᵀ u` of columns or rows.
+#[inline(always)]
+fn kernel_gradient_line([a, b, c, d]: [Some16; 4]) -> [Some16; 3] {
+    let mut out = [[0.0; 16]; 3];
+    for i in 0..16 {
+        out[0][i] = a[i] + 0.5 * (b[i] + c[i]);
+        out[1][i] = 0.5 * (b[i] - c[i]);
+        out[2][i] = 0.5 * (b[i] + c[i]) + d[i];
+    }
+    out
+}
+
+dispatched! {
+    /// `to = G g Gᵀ`, from `[9, weights]` to `[16, weights]`.
+    pub fn kernels(weights: &[f32], to: &mut [f32]) {
+        let n = weights.len() / 9;
+        for at in (0..n).step_by(16) {
+            let mut columns = [[[0.0; 16]; 4]; 3];
+            for (x, column) in columns.iter_mut().enumerate() {
+                let tap = |y: usize| some(&weights[(3 * y + x) * n..][..n], at);
+                *column = kernel_line([tap(0), tap(1), tap(2)]);
+            }
+            let [a, b, c] = columns;
+            for y in 0..4 {
+                for (x, values) in kernel_line([a[y], b[y], c[y]]).iter().enumerate() {
+                    let to = &mut to[(4 * y + x) * n..][..n];
+                    let to = &mut to[at..(at + 16).min(n)];
+                    to.copy_from_slice(&values[..to.len()]);
+                }
+            }
+        }
+    }
 }
 
 dispatched! {
     /// `gradient += Gᵀ sums G`, from `[16, weights]` to `[9, weights]`.
     pub fn add_kernel_gradient(sums: &[f32], gradient: &mut [f32]) {
         let n = gradient.len() / 9;
-        for k in 0..n {
-            let line = |a: f32, b: f32, c: f32, d: f32| {
-                [a + 0.5 * (b + c), 0.5 * (b - c), 0.5 * (b + c) + d]
-            };
-            let at = |y: usize, x: usize| sums[(4 * y + x) * n + k];
-            let columns: [[f32; 3]; 4] =
-                std::array::from_fn(|x| line(at(0, x), at(1, x), at(2, x), at(3, x)));
+        for at in (0..n).step_by(16) {
+            let mut columns = [[[0.0; 16]; 3]; 4];
+            for (x, column) in columns.iter_mut().enumerate() {
+                let tap = |y: usize| some(&sums[(4 * y + x) * n..][..n], at);
+                *column = kernel_gradient_line([tap(0), tap(1), tap(2), tap(3)]);
+            }
+            let [a, b, c, d] = columns;
             for y in 0..3 {
-                let [a, b, c, d] = columns.map(|c| c[y]);
-                for (x, value) in line(a, b, c, d).into_iter().enumerate() {
-                    gradient[(3 * y + x) * n + k] += value;
+                let rows = kernel_gradient_line([a[y], b[y], c[y], d[y]]);
+                for (x, values) in rows.iter().enumerate() {
+                    let to = &mut gradient[(3 * y + x) * n..][..n];
+                    let to = &mut to[at..(at + 16).min(n)];
+                    to.iter_mut().zip(values).for_each(|(g, v)| *g += v);
                 }
             }
         }
     }
+}
+
+/// Position of a transformed kernel that holds `position` of the flipped kernel.
+pub fn flipped(position: usize) -> usize {
+    let line = [3, 1, 2, 0];
+    4 * line[position / 4] + line[position % 4]
+}
+
+/// Distance of two positions among transformed tiles. One line of the cache more than the values,
+/// so that sixteen positions do not compete for the same places in it.
+pub fn step(tiles: usize, channels: usize) -> usize {
+    tiles * channels + 16
 }
 
 /// `Bᵀ d B` of the tiles in `rows`, from a padded image to `[16, tiles, channels]`.
@@ -62,7 +121,7 @@ pub fn inputs(simd: Simd, image: &Image, from: &[f32], rows: Range<usize>, to: &
     let [h, w] = image.size;
     assert!(2 * rows.end + 2 <= h && 2 * image.columns + 2 <= w);
     assert!(from.len() >= h * w * image.channels);
-    assert!(to.len() >= 16 * rows.len() * image.columns * image.channels);
+    assert!(to.len() >= 16 * step(rows.len() * image.columns, image.channels));
     run(simd, image, rows, Work::Inputs { from, to });
 }
 
@@ -74,7 +133,7 @@ pub fn inputs(simd: Simd, image: &Image, from: &[f32], rows: Range<usize>, to: &
 /// If the image or `to` is too short.
 pub fn gradients(simd: Simd, image: &Image, from: &[f32], rows: Range<usize>, to: &mut [f32]) {
     assert!(from.len() >= image.size[0] * image.size[1] * image.channels);
-    assert!(to.len() >= 16 * rows.len() * image.columns * image.channels);
+    assert!(to.len() >= 16 * step(rows.len() * image.columns, image.channels));
     run(simd, image, rows, Work::Gradients { from, to });
 }
 
@@ -92,7 +151,7 @@ pub fn outputs(
     to: &mut [f32],
 ) {
     assert!(to.len() >= image.size[0] * image.size[1] * image.channels);
-    assert!(from.len() >= 16 * rows.len() * image.columns * image.channels);
+    assert!(from.len() >= 16 * step(rows.len() * image.columns, image.channels));
     if let Init::Bias(bias) = init {
         assert!(bias.len() >= image.channels);
     }
@@ -141,7 +200,7 @@ unsafe fn avx2(image: &Image, rows: Range<usize>, work: Work) {
 #[inline(always)]
 unsafe fn each_tile<V: Lanes>(image: &Image, rows: Range<usize>, mut work: Work) {
     let (c, width) = (image.channels, image.size[1]);
-    let step = rows.len() * image.columns * c;
+    let step = step(rows.len() * image.columns, c);
     for (row, y) in rows.enumerate() {
         for x in 0..image.columns {
             for channel in (0..c).step_by(V::LEN) {
@@ -221,16 +280,16 @@ impl Tile {
     unsafe fn inputs<V: Lanes>(&self, from: *const f32, to: *mut f32) {
         // SAFETY: all sixteen pixels and positions are inside.
         unsafe {
-            let line = |[a, b, c, d]: [V; 4]| [a.sub(c), b.add(c), c.sub(b), b.sub(d)];
-            let from = from.add(self.at);
-            let columns: [[V; 4]; 4] = std::array::from_fn(|x| {
-                line(std::array::from_fn(|y| self.load(from.add(y * self.row + x * self.pixel))))
-            });
-            for y in 0..4 {
-                let values = line(std::array::from_fn(|x| columns[x][y]));
-                for (x, value) in values.into_iter().enumerate() {
-                    self.store(value, to.add(self.packed + (4 * y + x) * self.step));
+            let mut columns = [[V::splat(0.0); 4]; 4];
+            for (x, column) in columns.iter_mut().enumerate() {
+                for (y, value) in column.iter_mut().enumerate() {
+                    *value = self.load(from.add(self.at + y * self.row + x * self.pixel));
                 }
+                *column = input_line(*column);
+            }
+            let [a, b, c, d] = columns;
+            for y in 0..4 {
+                self.store_line(input_line([a[y], b[y], c[y], d[y]]), y, to);
             }
         }
     }
@@ -239,21 +298,19 @@ impl Tile {
     unsafe fn gradients<V: Lanes>(&self, from: *const f32, to: *mut f32) {
         // SAFETY: pixels outside are not touched; all positions are inside.
         unsafe {
-            let zero = V::splat(0.0);
-            let line = |[a, b]: [V; 2]| [a, a.add(b), a.sub(b), zero.sub(b)];
-            let [second_row, second_column] = self.inside;
-            let at = |y: usize, x: usize| {
-                if (y == 1 && !second_row) || (x == 1 && !second_column) {
-                    return zero;
+            let mut columns = [[V::splat(0.0); 4]; 2];
+            for (x, column) in columns.iter_mut().enumerate() {
+                let mut values = [V::splat(0.0); 2];
+                for (y, value) in values.iter_mut().enumerate() {
+                    if (y == 0 || self.inside[0]) && (x == 0 || self.inside[1]) {
+                        *value = self.load(from.add(self.at + y * self.row + x * self.pixel));
+                    }
                 }
-                self.load(from.add(self.at + y * self.row + x * self.pixel))
-            };
-            let columns = [line([at(0, 0), at(1, 0)]), line([at(0, 1), at(1, 1)])];
+                *column = gradient_line(values);
+            }
+            let [a, b] = columns;
             for y in 0..4 {
-                let values = line([columns[0][y], columns[1][y]]);
-                for (x, value) in values.into_iter().enumerate() {
-                    self.store(value, to.add(self.packed + (4 * y + x) * self.step));
-                }
+                self.store_line(gradient_line([a[y], b[y]]), y, to);
             }
         }
     }
@@ -262,28 +319,60 @@ impl Tile {
     unsafe fn outputs<V: Lanes>(&self, from: *const f32, init: Init, to: *mut f32) {
         // SAFETY: pixels outside are not touched; all positions are inside.
         unsafe {
-            let line = |[a, b, c, d]: [V; 4]| [a.add(b).add(c), b.sub(c).sub(d)];
-            let columns: [[V; 2]; 4] = std::array::from_fn(|x| {
-                line(std::array::from_fn(|y| {
-                    self.load(from.add(self.packed + (4 * y + x) * self.step))
-                }))
-            });
+            let mut columns = [[V::splat(0.0); 2]; 4];
+            for (x, column) in columns.iter_mut().enumerate() {
+                let mut values = [V::splat(0.0); 4];
+                for (y, value) in values.iter_mut().enumerate() {
+                    *value = self.load(from.add(self.packed + (4 * y + x) * self.step));
+                }
+                *column = output_line(values);
+            }
             let bias: V = match init {
                 Init::Bias(bias) => self.load(bias.as_ptr().add(self.channel)),
                 Init::Zero | Init::Output => V::splat(0.0),
             };
             let add = matches!(init, Init::Output);
+            let [a, b, c, d] = columns;
             for y in 0..2 {
-                let values = line(std::array::from_fn(|x| columns[x][y]));
+                let values = output_line([a[y], b[y], c[y], d[y]]);
                 for (x, value) in values.into_iter().enumerate() {
-                    if (y == 1 && !self.inside[0]) || (x == 1 && !self.inside[1]) {
-                        continue;
+                    if (y == 0 || self.inside[0]) && (x == 0 || self.inside[1]) {
+                        let to = to.add(self.at + y * self.row + x * self.pixel);
+                        let start = if add { self.load(to) } else { bias };
+                        self.store(start.add(value), to);
                     }
-                    let to = to.add(self.at + y * self.row + x * self.pixel);
-                    let start = if add { self.load(to) } else { bias };
-                    self.store(start.add(value), to);
                 }
             }
         }
     }
+
+    /// Stores row `y` of a transformed tile.
+    #[inline(always)]
+    unsafe fn store_line<V: Lanes>(&self, values: [V; 4], y: usize, to: *mut f32) {
+        for (x, value) in values.into_iter().enumerate() {
+            // SAFETY: all positions are inside.
+            unsafe { self.store(value, to.add(self.packed + (4 * y + x) * self.step)) };
+        }
+    }
+}
+
+/// `Bᵀ d`.
+#[inline(always)]
+unsafe fn input_line<V: Lanes>([a, b, c, d]: [V; 4]) -> [V; 4] {
+    // SAFETY: the instructions of `V` exist.
+    unsafe { [a.sub(c), b.add(c), c.sub(b), b.sub(d)] }
+}
+
+/// `A y`.
+#[inline(always)]
+unsafe fn gradient_line<V: Lanes>([a, b]: [V; 2]) -> [V; 4] {
+    // SAFETY: the instructions of `V` exist.
+    unsafe { [a, a.add(b), a.sub(b), V::splat(0.0).sub(b)] }
+}
+
+/// `Aᵀ m`.
+#[inline(always)]
+unsafe fn output_line<V: Lanes>([a, b, c, d]: [V; 4]) -> [V; 2] {
+    // SAFETY: the instructions of `V` exist.
+    unsafe { [a.add(b).add(c), b.sub(c).sub(d)] }
 }

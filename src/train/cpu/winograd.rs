@@ -58,7 +58,9 @@ impl WinogradPlan {
 
     /// Scratch values of a call.
     pub fn scratch(&self) -> usize {
-        let band = self.band * self.tiles[1] * POSITIONS * (self.channels[0] + self.channels[1]);
+        let tiles = self.band * self.tiles[1];
+        let each = self.channels.map(|c| transform::step(tiles, c));
+        let band = POSITIONS * (each[0] + each[1]);
         let weights = if self.pays_for_weights() { self.weights() } else { 0 };
         band + weights
     }
@@ -68,7 +70,8 @@ impl WinogradPlan {
         POSITIONS * self.product(1).packed_len(simd)
     }
 
-    fn weights(&self) -> usize {
+    /// Length of the transformed weights.
+    pub fn weights(&self) -> usize {
         POSITIONS * self.channels[0] * self.channels[1]
     }
 
@@ -84,29 +87,32 @@ impl WinogradPlan {
         }
     }
 
-    /// Transforms and packs the weights `weight(ky · 3 + kx, input, output)`.
-    pub fn pack(
+    /// Packs weights `[16, c_in, c_out]` that [`transform::kernels`] has transformed.
+    pub fn pack(&self, simd: Simd, transformed: &[f32], packed: &mut Vec<f32>) {
+        let [c_in, c_out] = self.channels;
+        let position = |p: usize| &transformed[p * c_in * c_out..];
+        self.pack_positions(simd, |p, i, o| position(p)[i * c_out + o], packed);
+    }
+
+    /// Packs the weights of the data gradient: flipped, and from the outputs to the inputs.
+    ///
+    /// `transformed` are those of the forward product, `[16, c_out, c_in]` in terms of this plan.
+    pub fn pack_flipped(&self, simd: Simd, transformed: &[f32], packed: &mut Vec<f32>) {
+        let [c_in, c_out] = self.channels;
+        let position = |p: usize| &transformed[transform::flipped(p) * c_in * c_out..];
+        self.pack_positions(simd, |p, i, o| position(p)[o * c_in + i], packed);
+    }
+
+    fn pack_positions(
         &self,
         simd: Simd,
         weight: impl Fn(usize, usize, usize) -> f32,
         packed: &mut Vec<f32>,
     ) {
-        let [c_in, c_out] = self.channels;
-        let mut all = vec![0.0; self.weights()];
-        for k in 0..c_in {
-            for o in 0..c_out {
-                let tile = transform::kernel(std::array::from_fn(|t| weight(t, k, o)));
-                for (position, value) in tile.into_iter().enumerate() {
-                    all[(position * c_in + k) * c_out + o] = value;
-                }
-            }
-        }
         packed.clear();
         let product = self.product(1);
-        let mut one = Vec::new();
-        for weights in all.chunks(c_in * c_out) {
-            tile::pack(simd, &product, |_, k, o| weights[k * c_out + o], &mut one);
-            packed.extend_from_slice(&one);
+        for p in 0..POSITIONS {
+            tile::pack(simd, &product, |_, i, o| weight(p, i, o), packed);
         }
     }
 
@@ -126,8 +132,8 @@ impl WinogradPlan {
             let (inputs, outputs) = self.halves(tiles, scratch);
             transform::inputs(simd, &self.input(), x, rows.clone(), inputs);
             let product = self.product(tiles);
-            let positions = inputs.chunks(tiles * self.channels[0]);
-            let positions = positions.zip(outputs.chunks_mut(tiles * self.channels[1]));
+            let steps = self.channels.map(|c| transform::step(tiles, c));
+            let positions = inputs.chunks(steps[0]).zip(outputs.chunks_mut(steps[1]));
             for ((input, output), packed) in positions.zip(packed.chunks(packed_len)) {
                 tile::multiply(simd, &product, input, packed, Init::Zero, output);
             }
@@ -153,7 +159,8 @@ impl WinogradPlan {
             transform::gradients(simd, &self.result(), dy, rows, outputs);
             let product = self.product(tiles);
             let [c_in, c_out] = self.channels;
-            let positions = inputs.chunks(tiles * c_in).zip(outputs.chunks(tiles * c_out));
+            let steps = self.channels.map(|c| transform::step(tiles, c));
+            let positions = inputs.chunks(steps[0]).zip(outputs.chunks(steps[1]));
             for ((input, output), sums) in positions.zip(sums.chunks_mut(c_in * c_out)) {
                 tile::correlate(simd, &product, input, output, c_out, sums);
             }
@@ -167,9 +174,9 @@ impl WinogradPlan {
     }
 
     fn halves<'a>(&self, tiles: usize, scratch: &'a mut [f32]) -> (&'a mut [f32], &'a mut [f32]) {
-        let [c_in, c_out] = self.channels;
-        let (inputs, rest) = scratch.split_at_mut(POSITIONS * tiles * c_in);
-        (inputs, &mut rest[..POSITIONS * tiles * c_out])
+        let steps = self.channels.map(|c| POSITIONS * transform::step(tiles, c));
+        let (inputs, rest) = scratch.split_at_mut(steps[0]);
+        (inputs, &mut rest[..steps[1]])
     }
 
     fn input(&self) -> Image {
