@@ -27,7 +27,8 @@ use super::scale;
 /// The last convolution of the gate is 0, so every gate is `sigmoid(0) = 1/2`, in the middle of
 /// its range where its slope is largest. What is gated is doubled in the batch normalisation or
 /// convolution that makes it: `relu(2x) = 2·relu(x)`, and poolings keep the factor as well.
-/// Both factors are powers of two, so the child computes the same bits, in evaluation and in
+/// The hidden units come in opposite pairs, so that whatever is squeezed, some pass the ReLU and
+/// the zeros behind it have a gradient. Both factors are powers of two, so the child computes the same bits, in evaluation and in
 /// training.
 ///
 /// # Source
@@ -102,7 +103,7 @@ impl Morphism for Excite {
             panic!("`{}` is no choice of excite", applied.step.edit)
         };
         let new = fresh::added(&parent.graph, &applied.graph);
-        let squeeze = fresh::he(&[hidden, channels, 1, 1], rng);
+        let squeeze = opposite_rows(fresh::he(&[hidden, channels, 1, 1], rng));
         let excite = Tensor::zeros(&[channels, hidden, 1, 1]);
         for (id, weight) in [(new[1], squeeze), (new[3], excite)] {
             let bias = Some(Tensor::zeros(&[weight.shape[0]]));
@@ -110,6 +111,16 @@ impl Morphism for Excite {
         }
         Ok(child)
     }
+}
+
+/// `weight` with every second row the opposite of the one before it.
+fn opposite_rows(mut weight: Tensor) -> Tensor {
+    let len = weight.data.len() / weight.shape[0];
+    for pair in weight.data.chunks_exact_mut(2 * len) {
+        let (row, opposite) = pair.split_at_mut(len);
+        opposite.iter_mut().zip(row).for_each(|(o, w)| *o = -*w);
+    }
+    weight
 }
 
 /// Is it the end of a block, or of a branch that is added to another?

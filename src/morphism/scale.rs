@@ -53,3 +53,36 @@ pub(super) fn multiply(network: &mut Network, id: NodeId, factors: &[f32]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Conv;
+    use crate::graph::Graph;
+    use crate::graph::Pool;
+
+    /// What is scaled in place of a pooling behind convolution and `activation`?
+    fn source_before_pooling(activation: Activation, read_elsewhere: bool) -> Option<NodeId> {
+        let mut graph = Graph::new([1, 4, 4]);
+        let conv = graph.push(Op::Conv(Conv::same(2, 3)), &[graph.input()]);
+        let active = graph.push(Op::Activation(activation), &[conv]);
+        let pool = Pool { kernel: [3; 2], stride: [1; 2], padding: [1; 2] };
+        let pool = graph.push(Op::MaxPool(pool), &[active]);
+        let other = if read_elsewhere { active } else { pool };
+        graph.push(Op::Concat, &[pool, other]);
+        source(&Layout::new(&graph), pool)
+    }
+
+    #[test]
+    fn a_factor_moves_through_pooling_and_relu_to_the_convolution() {
+        assert_eq!(source_before_pooling(Activation::Relu, false), Some(NodeId(1)));
+    }
+
+    #[test]
+    fn a_factor_stops_where_others_read_and_where_values_are_bent() {
+        assert_eq!(source_before_pooling(Activation::Relu, true), None);
+        for bent in [Activation::Relu6, Activation::HardSwish, Activation::Silu] {
+            assert_eq!(source_before_pooling(bent, false), None);
+        }
+    }
+}
