@@ -1,15 +1,24 @@
 //! What the graph alone tells about latency.
+use crate::graph::Cost;
 use crate::graph::Graph;
-use crate::graph::Node;
-use crate::graph::NodeCost;
 use crate::graph::Op;
+
+/// Parts of which a latency is a sum: multiply-accumulates of four kinds, bytes moved, nodes, and
+/// what every network costs.
+pub(super) const PARTS: usize = 7;
 
 /// A graph in numbers.
 pub(super) struct Features {
-    /// Logarithm of its multiply-accumulates.
+    /// Logarithm of one more than its multiply-accumulates.
     pub(super) ln_macs: f64,
-    /// The regressors, always as many.
-    pub(super) values: Vec<f64>,
+    /// See [`PARTS`].
+    pub(super) parts: [f64; PARTS],
+    /// Logarithms of the totals (multiply-accumulates, bytes moved, nodes), each followed by the
+    /// share of every kind in it.
+    ///
+    /// If a latency is a sum over kinds, `Σ aₖ mₖ`, its logarithm is that of the total `m` plus,
+    /// to first order, a linear function of the shares `mₖ / m`.
+    pub(super) shares: Vec<f64>,
 }
 
 /// Kinds of operation that run at different speeds.
@@ -32,6 +41,7 @@ enum Kind {
     Free,
 }
 
+/// The kinds that cost something.
 const KINDS: [Kind; 8] = [
     Kind::Dense,
     Kind::Pointwise,
@@ -59,30 +69,35 @@ impl Kind {
     }
 }
 
-/// Logarithms of the totals (multiply-accumulates, bytes moved, nodes), and each kind's share of
-/// them.
-///
-/// If the latency is a sum over kinds, `Σ aₖ mₖ`, its logarithm is that of the total `m` plus, to
-/// first order, a linear function of the shares `mₖ / m`.
+/// Multiply-accumulates, bytes moved and nodes of one kind.
+type Totals = [f64; 3];
+
+/// The numbers of `graph`; about 20 µs for a network of a hundred nodes.
 pub(super) fn features(graph: &Graph) -> Features {
     let cost = graph.cost();
-    let nodes: Vec<(Kind, &NodeCost)> = graph.nodes().iter().map(kind).zip(&cost.nodes).collect();
-    let counted = |n: &NodeCost| n.macs as f64;
-    let moved = |n: &NodeCost| n.bytes_moved as f64;
-    let one = |_: &NodeCost| 1.0;
-    let sum = |of: &dyn Fn(&NodeCost) -> f64, only: Option<Kind>| -> f64 {
-        let wanted = |kind: Kind| only.map_or(kind != Kind::Free, |k| k == kind);
-        nodes.iter().filter(|(kind, _)| wanted(*kind)).map(|(_, n)| of(n)).sum()
-    };
-    let mut values = Vec::new();
-    for of in [&counted as &dyn Fn(&NodeCost) -> f64, &moved, &one] {
-        let total = sum(of, None);
-        values.push(total.ln_1p());
-        values.extend(KINDS.iter().map(|&k| sum(of, Some(k)) / total.max(1.0)));
+    let by_kind = totals_by_kind(graph, &cost);
+    let total = |of: usize| by_kind.iter().map(|kind| kind[of]).sum::<f64>();
+    let [dense, pointwise, grouped, linear, ..] = by_kind;
+    let shares = (0..3).flat_map(|of| {
+        let parts = by_kind.iter().map(move |kind| kind[of] / total(of).max(1.0));
+        std::iter::once(total(of).ln_1p()).chain(parts)
+    });
+    Features {
+        ln_macs: (cost.macs.0 as f64).ln_1p(),
+        parts: [dense[0], pointwise[0], grouped[0], linear[0], total(1), total(2), 1.0],
+        shares: shares.collect(),
     }
-    Features { ln_macs: (cost.macs.0 as f64).ln_1p(), values }
 }
 
-fn kind(node: &Node) -> Kind {
-    Kind::of(&node.op)
+/// In the order of [`KINDS`].
+fn totals_by_kind(graph: &Graph, cost: &Cost) -> [Totals; KINDS.len()] {
+    let mut totals = [[0.0; 3]; KINDS.len()];
+    for (node, cost) in graph.nodes().iter().zip(&cost.nodes) {
+        if let Some(k) = KINDS.iter().position(|&k| k == Kind::of(&node.op)) {
+            totals[k][0] += cost.macs as f64;
+            totals[k][1] += cost.bytes_moved as f64;
+            totals[k][2] += 1.0;
+        }
+    }
+    totals
 }

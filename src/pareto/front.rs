@@ -101,7 +101,8 @@ fn filter(points: &[&[f64]]) -> Vec<usize> {
     front
 }
 
-fn nowhere_larger(a: &[f64], b: &[f64]) -> bool {
+/// Does `a` weakly dominate `b`?
+pub(super) fn nowhere_larger(a: &[f64], b: &[f64]) -> bool {
     a.iter().zip(b).all(|(a, b)| a <= b)
 }
 

@@ -96,7 +96,7 @@ fn percentiles(
 
 #[cfg(test)]
 mod tests {
-    use super::super::binomial::normal_quantile;
+    use super::super::distribution::normal_quantile;
     use super::super::quantile::median;
     use super::*;
 
@@ -160,6 +160,16 @@ mod tests {
         let flat = width(bootstrap(&all, mean, Resampling::default()).unwrap());
         let by_launch = width(bootstrap_launches(&launches, mean, Resampling::default()).unwrap());
         assert!(by_launch > 5.0 * flat, "{by_launch} {flat}");
+    }
+
+    #[test]
+    fn a_single_launch_tells_the_spread_inside_it() {
+        let values: Vec<f64> = (0..60).map(|i| f64::from(i * i % 37)).collect();
+        let how = Resampling { resamples: 4000, ..Resampling::default() };
+        let [low, high] = bootstrap_launches(std::slice::from_ref(&values), mean, how).unwrap();
+        let [expected_low, expected_high] = bootstrap(&values, mean, how).unwrap();
+        assert!((low - expected_low).abs() < 0.3 && (high - expected_high).abs() < 0.3);
+        assert!(high - low > 4.0, "{low} {high}");
     }
 
     /// 19 of 20 intervals over launches should hold the truth; with eight launches the percentile

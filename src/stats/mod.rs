@@ -1,20 +1,21 @@
 //! Statistics, each with its source. Pure: no I/O, no clock, and chance only from a seed.
 //!
 //! An empty sample has no quantile: such answers are `None`, never 0. Values must not be NaN.
-mod binomial;
 mod bootstrap;
 mod density;
+mod distribution;
 mod quantile;
 mod random;
 mod rank;
 mod special;
 
-pub use binomial::normal_quantile;
-pub use binomial::wilson;
 pub use bootstrap::Resampling;
 pub use bootstrap::bootstrap;
 pub use bootstrap::bootstrap_launches;
 pub use density::Density;
+pub use distribution::normal_quantile;
+pub use distribution::student_quantile;
+pub use distribution::wilson;
 pub use quantile::harrell_davis;
 pub use quantile::mad;
 pub use quantile::median;

@@ -1,4 +1,5 @@
-//! The normal distribution, and rates that were counted.
+//! The normal distribution and Student's, and rates that were counted.
+use super::special::regularised_beta;
 
 /// An interval of a rate of which `successes` of `trials` were seen, within `0..=1`.
 ///
@@ -43,6 +44,32 @@ pub fn normal_quantile(p: f64) -> f64 {
         t => ratio(t - 5.0, &FAR),
     };
     size.copysign(centred)
+}
+
+/// The `p`-quantile of Student's distribution with `freedom` degrees of freedom, above 0; infinite
+/// at 0 and 1.
+///
+/// Absolute error about 1e-12 times its size. Found by bisection: microseconds.
+///
+/// # Source
+///
+/// Student, *The Probable Error of a Mean*, Biometrika 1908; its distribution function is an
+/// incomplete beta function.
+pub fn student_quantile(p: f64, freedom: f64) -> f64 {
+    let tail = 2.0 * p.min(1.0 - p);
+    // With b = ν / (ν + t²), the probability beyond ±t is I_b(ν / 2, 1 / 2).
+    let (mut low, mut high) = (0.0, 1.0);
+    while high - low > 1e-14 * high {
+        let middle = 0.5 * (low + high);
+        match regularised_beta(middle, freedom / 2.0, 0.5) < tail {
+            true => low = middle,
+            false => high = middle,
+        }
+        if high < f64::MIN_POSITIVE {
+            return f64::INFINITY.copysign(p - 0.5);
+        }
+    }
+    (freedom * (1.0 - high) / high).sqrt().copysign(p - 0.5)
 }
 
 /// Two polynomials of degree 7, lowest coefficient first.
@@ -147,6 +174,24 @@ mod tests {
         assert_eq!(normal_quantile(0.5), 0.0);
         assert_eq!(normal_quantile(0.0), f64::NEG_INFINITY);
         assert_eq!(normal_quantile(1.0), f64::INFINITY);
+    }
+
+    #[test]
+    fn student_quantiles_agree_with_scipy() {
+        let scipy = [
+            (0.975, 1.0, 12.706204736174694),
+            (0.975, 4.0, 2.7764451051977934),
+            (0.9, 2.5, 1.7302509288071766),
+            (0.01, 10.0, -2.763769458112696),
+            (0.995, 200.0, 2.600634436191558),
+        ];
+        for (p, freedom, expected) in scipy {
+            let found = student_quantile(p, freedom);
+            assert!((found / expected - 1.0).abs() < 1e-11, "{p} {freedom}: {found}");
+        }
+        assert_eq!(student_quantile(0.5, 3.0), 0.0);
+        assert_eq!(student_quantile(1.0, 3.0), f64::INFINITY);
+        assert_eq!(student_quantile(0.0, 3.0), f64::NEG_INFINITY);
     }
 
     #[test]
