@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use citronade::graph::*;
 use citronade::morphism::Step;
-use citronade::pareto;
+use citronade::report::Front;
 
 use citronade::store::*;
 use citronade::train::Epoch;
@@ -25,7 +25,7 @@ fn main() {
     time("open", || drop(Store::open(&path).unwrap()));
     time("read-only open", || drop(Reader::open(&path).unwrap()));
     let reader = Reader::open(&path).unwrap();
-    time("front", || assert!(!front(&reader).is_empty()));
+    time("front", || assert!(!Front::read(&reader, "run").unwrap().members.is_empty()));
     time("counts", || assert_eq!(reader.counts("run").unwrap().accepted, CANDIDATES));
     time("candidates", || assert_eq!(reader.candidates("run").unwrap().len(), 100_000));
     time("one candidate", || assert!(reader.candidate("run", 77_777).unwrap().is_some()));
@@ -36,18 +36,6 @@ fn time(what: &str, work: impl Fn()) {
     let start = Instant::now();
     work();
     println!("{what:20} {:8.1} ms", start.elapsed().as_secs_f64() * 1e3);
-}
-
-fn front(reader: &Reader) -> Vec<usize> {
-    let rows = reader.trained("run").unwrap();
-    let points: Vec<[f64; 3]> = rows
-        .iter()
-        .filter_map(|row| {
-            let (training, measured) = (row.training.as_ref()?, row.measurement.as_ref()?);
-            Some([training.error, measured.latency_us, row.parameters as f64])
-        })
-        .collect();
-    pareto::front(&points)
 }
 
 fn write(path: &Path) {

@@ -25,7 +25,9 @@ use crate::pareto::Reference;
 use crate::search::Acceptance;
 use crate::store::RunRecord;
 use crate::store::Store;
-use crate::train;
+use crate::train::Cpu;
+use crate::train::Formula;
+use crate::train::Trainer;
 
 use super::Exit;
 use super::args::Search;
@@ -73,7 +75,7 @@ pub fn run(args: Search, json: bool, quiet: bool) -> anyhow::Result<Exit> {
     let gauge = Gauge { bench, folder: folder.path().to_owned() };
     let mut progress = Progress::new(&config, json, quiet);
     let mut engine = Engine::start(Parts {
-        trainer: Arc::new(train::Cpu::new(cores())),
+        trainer: trainer(&config),
         material: Arc::new(Material::new(data)),
         keep_blobs: true,
         config,
@@ -244,6 +246,13 @@ fn given_reference(args: &Search, config: &RunConfig) -> anyhow::Result<Option<S
         return Err(UsageError(text).into());
     }
     Ok(Some(text))
+}
+
+fn trainer(config: &RunConfig) -> Arc<dyn Trainer> {
+    match config.training.trainer.as_str() {
+        "formula" => Arc::new(Formula::default()),
+        _ => Arc::new(Cpu::new(cores())),
+    }
 }
 
 fn cores() -> usize {

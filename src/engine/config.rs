@@ -25,7 +25,7 @@ pub struct RunConfig {
     pub split: LoadOptions,
     /// Address of the device that is measured, e.g. `local`.
     pub device: String,
-    /// `tract` or `ort`.
+    /// `tract` or `ort`; `metronome` runs nothing (to try the search itself).
     pub runtime: String,
     /// Threads of the runtime.
     pub threads: usize,
@@ -63,7 +63,7 @@ pub struct SearchConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
-    /// `cpu`.
+    /// `cpu`; `formula` trains nothing (to try the search itself).
     pub trainer: String,
     /// Candidates trained side by side, one thread each; 0 for one on each core.
     pub lanes: usize,
@@ -223,8 +223,8 @@ impl RunConfig {
         }
         let known = crate::search::STRATEGIES.iter().map(|(name, _)| *name);
         one_of("search.strategy", &self.search.strategy, known)?;
-        one_of("runtime", &self.runtime, ["tract", "ort"])?;
-        one_of("training.trainer", &self.training.trainer, ["cpu"])?;
+        one_of("runtime", &self.runtime, ["tract", "ort", "metronome"])?;
+        one_of("training.trainer", &self.training.trainer, ["cpu", "formula"])?;
         let rate = |key, x: f32| match x.is_finite() && x > 0.0 {
             true => Ok(()),
             false => error(key, x.to_string(), "a positive number"),

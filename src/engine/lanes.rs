@@ -87,7 +87,7 @@ pub enum Done {
     /// The lane's code panicked: a bug, but not the end of the run.
     Panicked(Lane, CandidateId, String),
     /// The job was dropped because the run stops.
-    Dropped(Lane, CandidateId),
+    Dropped(Lane),
 }
 
 /// Which kind of lane.
@@ -173,7 +173,7 @@ impl Lanes {
                 Done::Measured(..) => self.measuring -= 1,
                 Done::Trained(..) => self.training -= 1,
                 Done::Epoch(..) => {}
-                Done::Panicked(lane, ..) | Done::Dropped(lane, ..) => match lane {
+                Done::Panicked(lane, ..) | Done::Dropped(lane) => match lane {
                     Lane::Measure => self.measuring -= 1,
                     Lane::Train => self.training -= 1,
                 },
@@ -195,7 +195,7 @@ impl MeasureLane {
         for job in jobs {
             let id = job.candidate;
             let done = match self.stop.load(Ordering::Relaxed) {
-                true => Done::Dropped(Lane::Measure, id),
+                true => Done::Dropped(Lane::Measure),
                 false => caught(Lane::Measure, id, || self.one(job)),
             };
             if self.done.send(done).is_err() {
@@ -241,7 +241,7 @@ impl TrainLane {
             let Ok(job) = next else { break };
             let id = job.candidate;
             let done = match self.stop.load(Ordering::Relaxed) {
-                true => Done::Dropped(Lane::Train, id),
+                true => Done::Dropped(Lane::Train),
                 false => caught(Lane::Train, id, || self.one(job)),
             };
             if self.done.send(done).is_err() {
@@ -270,7 +270,7 @@ impl TrainLane {
         let result =
             develop(trainer, material, source, &plan, distill_epochs, &mut rng, &mut watch);
         match self.stop.load(Ordering::Relaxed) {
-            true => Done::Dropped(Lane::Train, candidate),
+            true => Done::Dropped(Lane::Train),
             false => Done::Trained(candidate, Box::new(result), started.elapsed()),
         }
     }

@@ -17,6 +17,7 @@ use super::scene::Scene;
 use super::scene::Shape;
 use super::scene::Text;
 use super::table::conditions;
+use super::text::clean;
 use super::text::short;
 
 /// Room for a plot: axes, and where they lie.
@@ -134,8 +135,8 @@ pub(super) fn front(front: &Front) -> Scene {
 
 fn axis_title(objective: Objective, front: &Front) -> String {
     match objective {
-        Objective::Latency => format!("latency on {}", front.run.device),
-        Objective::Memory => format!("peak memory on {}", front.run.device),
+        Objective::Latency => format!("latency on {}", clean(&front.run.device, 40)),
+        Objective::Memory => format!("peak memory on {}", clean(&front.run.device, 40)),
         Objective::Error => "validation error".to_owned(),
         Objective::Parameters => "parameters".to_owned(),
         Objective::Macs => "multiply-accumulates".to_owned(),

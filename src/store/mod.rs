@@ -70,6 +70,7 @@ impl Store {
     /// [`StoreError::Foreign`], [`StoreError::Unshared`], or what the file system says.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         migrate::ensure_safe_sqlite()?;
+        let path = &resolved(path);
         disk::ensure_local(path)?;
         let lock = lock::Lock::take(path)?;
         let mut connection = Connection::open(path).map_err(StoreError::database("open"))?;
@@ -189,6 +190,11 @@ impl Store {
     pub fn reader(&self) -> Result<Reader, StoreError> {
         Reader::open(&self.path)
     }
+}
+
+/// Where the links of `path` lead, so that a store has one lock and one folder of blobs.
+fn resolved(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 fn blobs_of(path: &Path) -> Blobs {

@@ -44,6 +44,7 @@ impl Reader {
         if !path.exists() {
             return Err(StoreError::Missing { path: path.to_owned() });
         }
+        let path = &super::resolved(path);
         let known = migrate::MIGRATIONS.len();
         let mut connection = snapshot(path)?;
         if migrate::version(&connection, path, known)? < known {

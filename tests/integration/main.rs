@@ -12,6 +12,7 @@ mod networks;
 mod onnx;
 mod pareto;
 mod report;
+mod search;
 mod space;
 mod store;
 mod store_process;

@@ -63,23 +63,75 @@ fn empty() -> RunReport {
 
 #[test]
 fn the_table_is_sorted_along_latency_with_the_knee_marked() {
-    insta::assert_snapshot!(table(&small().front, 160, false), @"");
+    insta::assert_snapshot!(table(&small().front, 160, false), @r"
+    front of run 20261124-131502-7f3a: 8 members, hypervolume 0.5755
+    digits on local, tract 0.23.9, 1 thread, limit latency ≤ 60 µs
+
+    candidate          error  95 %             test  latency  95 %            memory  params    macs    size  verdict  family    lineage
+           19        17.71 %  13.77–21.66 %       –   4.3 µs  4.3–4.4 µs    180.6 kB      71     872  1.5 kB  stable   ● seed 1  separable › widen › prune
+            1  knee  12.95 %  9.48–16.42 %        –   4.6 µs  4.5–4.6 µs    180.8 kB      94   2.3 k  1.6 kB  stable   ● seed 1
+           22         8.24 %  5.40–11.08 %        –   6.3 µs  6.2–6.4 µs    181.8 kB     195   5.3 k  2.0 kB  stable   ■ seed 2  prune › prune
+            9         8.14 %  5.31–10.96 %        –   6.7 µs  6.6–6.7 µs    182.1 kB     235   7.6 k  2.1 kB  stable   ■ seed 2  prune
+            2         6.75 %  4.16–9.34 %         –   7.0 µs  6.9–7.1 µs    182.5 kB     275   9.9 k  2.3 kB  stable   ■ seed 2
+            5         6.12 %  3.65–8.60 %         –   7.8 µs  7.7–7.9 µs    183.2 kB     355  14.5 k  2.6 kB  stable   ■ seed 2  widen
+           13         4.46 %  2.33–6.59 %         –   8.9 µs  8.8–9.0 µs    184.3 kB     475  21.4 k  3.1 kB  stable   ■ seed 2  widen › widen
+            6         3.67 %  1.73–5.61 %    7.00 %  10.7 µs  10.6–10.8 µs  185.1 kB     562  24.2 k  3.4 kB  stable   ■ seed 2  widen › deepen
+    ");
 }
 
 #[test]
 fn a_narrow_table_keeps_what_matters() {
-    insta::assert_snapshot!(table(&small().front, 60, false), @"");
+    insta::assert_snapshot!(table(&small().front, 60, false), @r"
+    front of run 20261124-131502-7f3a: 8 members, hypervolume 0.5755
+    digits on local, tract 0.23.9, 1 thread, limit latency ≤ 60 µs
+
+    candidate          error    test  latency    memory  params
+           19        17.71 %       –   4.3 µs  180.6 kB      71
+            1  knee  12.95 %       –   4.6 µs  180.8 kB      94
+           22         8.24 %       –   6.3 µs  181.8 kB     195
+            9         8.14 %       –   6.7 µs  182.1 kB     235
+            2         6.75 %       –   7.0 µs  182.5 kB     275
+            5         6.12 %       –   7.8 µs  183.2 kB     355
+           13         4.46 %       –   8.9 µs  184.3 kB     475
+            6         3.67 %  7.00 %  10.7 µs  185.1 kB     562
+    ");
 }
 
 #[test]
 fn the_plot_fits_a_terminal() {
-    insta::assert_snapshot!(terminal(&small().front, 76, 20, false), @"");
+    insta::assert_snapshot!(terminal(&small().front, 76, 20, false), @r"
+    validation error
+             ┤                                                              ┊░░░
+             ┤    ·                                                         ┊░░░
+        20 % ┤                                                              ┊░░░
+             ┤   ─●                                                         ┊░░░
+             ┤                                                              ┊░░░
+        15 % ┤                                                              ┊░░░
+             ┤     ◎                                                        ┊░░░
+             ┤                                                              ┊░░░
+        10 % ┤                                                              ┊░░░
+             ┤            ■■                                                ┊░░░
+             ┤              ■ ─■                                            ┊░░░
+         5 % ┤                   ─■   ··                                    ┊░░░
+             ┤                       ─■  ··   ·                             ┊░░░
+             ┤                                                              ┊░░░
+         0 % ┤                                                              ┊░░░
+             └──────────────────────────────────────────────────────────────────
+                   5 µs           10 µs          20 µs                50 µs
+                                                                         latency
+    ● seed 1   ■ seed 2   ◎ knee 1   · not on the front   ░ over a limit
+    ");
 }
 
 #[test]
 fn an_empty_front_says_so_everywhere() {
     let report = empty();
-    insta::assert_snapshot!(table(&report.front, 80, false), @"");
+    insta::assert_snapshot!(table(&report.front, 80, false), @r"
+    front of run 20261124-131502-7f3a: 0 members
+    digits on local, tract 0.23.9, 1 thread, limit latency ≤ 60 µs
+
+    no trained candidate keeps the limits yet
+    ");
     let json: Value = serde_json::from_str(&json(&report.front)).unwrap();
     assert_eq!(json["members"], Value::Array(Vec::new()));
     assert_eq!(json["hypervolume"], Value::Null);

@@ -210,6 +210,17 @@ fn a_blob_is_found_by_its_hash_and_by_nothing_else() {
 }
 
 #[test]
+fn a_link_leads_to_the_same_store() {
+    let folder = TempDir::new().unwrap();
+    let store = filled(&path_in(&folder), &records(1, 1));
+    let hash = store.put_blob(b"weights").unwrap();
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(path_in(&folder), &link).unwrap();
+    assert!(Store::open(&link).unwrap_err().is_busy());
+    assert_eq!(Reader::open(&link).unwrap().blob(&hash).unwrap(), b"weights");
+}
+
+#[test]
 fn a_store_of_a_newer_version_is_refused_and_left_alone() {
     let folder = TempDir::new().unwrap();
     let path = path_in(&folder);

@@ -6,7 +6,6 @@ use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Write;
-use std::io::stdout;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -41,9 +40,9 @@ fn other(before: &[&str], test: &str, store: &Path) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
 }
 
+#[expect(clippy::print_stdout, reason = "processes talk through their output")]
 fn say(word: impl std::fmt::Display) {
-    writeln!(stdout(), "\nsays {word}").unwrap();
-    stdout().flush().unwrap();
+    println!("\nsays {word}");
 }
 
 /// The next word that the other process says; `None` when it has ended.
@@ -140,11 +139,15 @@ fn a_full_or_read_only_disk_loses_nothing() {
     let mut mount = Command::new(inside[0]);
     mount.args(&inside[1..]).args(["mount", "-t", "tmpfs", "none"]).arg(folder.path());
     if !mount.status().is_ok_and(|status| status.success()) {
-        writeln!(std::io::stderr(), "no right to mount a small disk here: not tested").unwrap();
-        return;
+        return skip("no right to mount a small disk here");
     }
     let output = other(&inside, name, folder.path()).wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[expect(clippy::print_stderr, reason = "a test that did not run must not pass in silence")]
+fn skip(reason: &str) {
+    eprintln!("not tested: {reason}");
 }
 
 /// Commits on a disk with ever more room left, until all is written.

@@ -16,6 +16,7 @@ use super::chart;
 use super::scene::colour_of;
 use super::table::conditions;
 use super::text::GLYPHS;
+use super::text::clean;
 use super::text::duration;
 use super::text::plural;
 use super::text::short;
@@ -51,7 +52,7 @@ fn head(page: &mut Page, front: &Front) {
 }
 
 fn title(front: &Front) -> String {
-    format!("Networks for {} on {}", front.run.data, front.run.device)
+    format!("Networks for {} on {}", clean(&front.run.data, 60), clean(&front.run.device, 60))
 }
 
 fn summary(page: &mut Page, report: &RunReport) {

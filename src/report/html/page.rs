@@ -3,8 +3,9 @@ use super::super::scene::Scene;
 use super::super::text::clean;
 use super::super::text::escape;
 
-/// Longest text that is shown whole.
-const LONGEST: usize = 2000;
+/// Longest text, and longest line of several, that is shown whole.
+const LONGEST: usize = 400;
+const LONGEST_LINE: usize = 4000;
 
 /// A growing piece of HTML.
 ///
@@ -29,7 +30,8 @@ impl Page {
     /// Several lines that stay lines.
     pub fn lines(&mut self, text: &str) -> &mut Self {
         for line in text.lines() {
-            self.text(line).raw("\n");
+            self.html.push_str(&escape(&clean(line, LONGEST_LINE)));
+            self.html.push('\n');
         }
         self
     }

@@ -1,0 +1,253 @@
+//! A search from end to end: real processes, a real store; a formula in place of training and a
+//! metronome in place of a runtime where the same run must come out twice.
+use std::fs;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+use citronade::store::Reader;
+use citronade::store::Record;
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn citronade(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_citronade"));
+    command.current_dir(folder).args(args).stdin(Stdio::null());
+    command
+}
+
+fn run(folder: &Path, args: &[&str]) -> Output {
+    citronade(folder, args).output().unwrap()
+}
+
+#[track_caller]
+fn check_exit(output: &Output, code: i32) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A search whose results depend on nothing but its seed.
+const REPLAYED: [&str; 8] = [
+    "search",
+    "--trainer",
+    "formula",
+    "--runtime",
+    "metronome",
+    "--budget",
+    "40candidates",
+    "--quiet",
+];
+
+/// All that a run decided, without the times at which it did.
+fn archive(folder: &Path) -> Vec<String> {
+    let reader = Reader::open(&folder.join("citronade.db")).unwrap();
+    let newest = reader.newest_run().unwrap().unwrap();
+    let mut lines: Vec<String> = Vec::new();
+    for record in reader.records(&newest.id).unwrap() {
+        let mut value = serde_json::to_value(&record).unwrap();
+        let fields = value.as_object_mut().unwrap().values_mut().next().unwrap();
+        for time in ["at_s", "train_s", "json"] {
+            fields.as_object_mut().unwrap().remove(time);
+        }
+        // Blobs carry the name of the run.
+        fields.as_object_mut().unwrap().remove("onnx");
+        lines.push(value.to_string());
+    }
+    lines.sort();
+    lines
+}
+
+/// Waits until `child` ends, at most `limit`; true if it did.
+fn ends_within(child: &mut Child, limit: Duration) -> bool {
+    let until = Instant::now() + limit;
+    while Instant::now() < until {
+        if child.try_wait().unwrap().is_some() {
+            return true;
+        }
+        std::thread::yield_now();
+    }
+    false
+}
+
+#[test]
+fn a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one() {
+    let undisturbed = TempDir::new().unwrap();
+    check_exit(&run(undisturbed.path(), &REPLAYED), 0);
+    let expected = archive(undisturbed.path());
+    assert!(expected.len() > 100, "{}", expected.len());
+
+    let disturbed = TempDir::new().unwrap();
+    let mut kills = 0;
+    for turn in 0u64.. {
+        let mut child = citronade(disturbed.path(), &REPLAYED).stderr(Stdio::null()).spawn().unwrap();
+        // Moments spread over a run by the golden ratio; later turns get further.
+        let limit = Duration::from_millis(60 + turn * 25 + (turn * 618_034 % 1_000_000) / 1500);
+        if ends_within(&mut child, limit) {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+    }
+    check_exit(&run(disturbed.path(), &REPLAYED), 0);
+    assert!(kills >= 5, "the run was killed only {kills} times");
+    assert_eq!(archive(disturbed.path()), expected);
+    let database = rusqlite::Connection::open(disturbed.path().join("citronade.db")).unwrap();
+    let whole: String = database.query_row("PRAGMA integrity_check", [], |r| r.get(0)).unwrap();
+    assert_eq!(whole, "ok");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_and_another_seed_another() {
+    let archives = [["--seed", "3"], ["--seed", "3"], ["--seed", "4"]].map(|seed| {
+        let folder = TempDir::new().unwrap();
+        check_exit(&run(folder.path(), &[&REPLAYED[..], &seed[..]].concat()), 0);
+        archive(folder.path())
+    });
+    assert_eq!(archives[0], archives[1]);
+    assert_ne!(archives[0], archives[2]);
+}
+
+#[test]
+fn digits_are_searched_trained_measured_and_exported_for_real() {
+    let folder = TempDir::new().unwrap();
+    let args = ["search", "--budget", "16candidates", "--json", "--quiet"];
+    let output = run(folder.path(), &args);
+    check_exit(&output, 0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let front: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(front["schema"], "citronade.front.v1");
+    let members = front["members"].as_array().unwrap();
+    assert!(!members.is_empty());
+    let best = members.iter().map(|m| m["error"].as_f64().unwrap()).fold(1.0, f64::min);
+    assert!(best < 0.1, "the best error is {best}");
+    for member in members {
+        assert!(member["latency_us"].as_f64().unwrap() > 0.0);
+        assert!(member["test_error"].as_f64().is_some(), "{member}");
+        let onnx = folder.path().join(member["onnx"].as_str().unwrap());
+        assert_eq!(fs::metadata(onnx).unwrap().len(), member["model_bytes"].as_u64().unwrap());
+        let exported = folder.path().join("citronade.front");
+        let file = exported.join(format!("candidate-{}.onnx", member["id"]));
+        let network = citronade::onnx::read(&fs::read(file).unwrap()).unwrap();
+        assert_eq!(network.graph.input_shape(), [1, 8, 8]);
+    }
+    for file in ["citronade.html", "citronade.svg"] {
+        assert!(fs::metadata(folder.path().join(file)).unwrap().len() > 1000, "{file}");
+    }
+    let again = run(folder.path(), &args);
+    check_exit(&again, 0);
+}
+
+#[test]
+fn every_candidate_is_accounted_for_once() {
+    let folder = TempDir::new().unwrap();
+    check_exit(&run(folder.path(), &REPLAYED), 0);
+    let reader = Reader::open(&folder.path().join("citronade.db")).unwrap();
+    let newest = reader.newest_run().unwrap().unwrap();
+    let records = reader.records(&newest.id).unwrap();
+    let mut accepted = 0;
+    let mut finished = std::collections::BTreeSet::new();
+    let mut told = std::collections::BTreeSet::new();
+    for record in &records {
+        match record {
+            Record::Accepted(_) => accepted += 1,
+            Record::Trained(r) => assert!(finished.insert(r.candidate)),
+            Record::Ended(r) => assert!(finished.insert(r.candidate)),
+            Record::Told(r) => r.candidates.iter().for_each(|id| assert!(told.insert(*id))),
+            Record::Measured(_) | Record::Tested { .. } => {}
+        }
+    }
+    assert_eq!(accepted, 40);
+    assert_eq!(finished.len(), 40);
+    assert_eq!(told, finished);
+}
+
+#[test]
+fn a_limit_that_no_network_meets_is_answered_with_by_how_much() {
+    let folder = TempDir::new().unwrap();
+    let args = ["search", "--limit", "latency<=1us", "--runtime", "metronome", "--quiet"];
+    let output = run(folder.path(), &args);
+    check_exit(&output, 3);
+    let text = stderr(&output);
+    assert!(text.contains("latency<=1.0 µs") && text.contains("times as much"), "{text}");
+    assert!(text.contains("hint: raise the limit"), "{text}");
+}
+
+#[test]
+fn a_second_search_in_the_same_store_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let mut first = citronade(folder.path(), &["search", "--budget", "10min"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut said = std::io::BufReader::new(first.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    let second = run(folder.path(), &["search", "--budget", "10min", "--new"]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    check_exit(&second, 20);
+}
+
+#[test]
+fn an_interrupted_search_says_how_to_go_on() {
+    let folder = TempDir::new().unwrap();
+    let mut child = citronade(folder.path(), &["search", "--budget", "10min"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut said, &mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{text}");
+    assert!(text.contains("go on with: citronade search"), "{text}");
+}
+
+#[test]
+fn another_configuration_is_not_mixed_into_a_run() {
+    let folder = TempDir::new().unwrap();
+    check_exit(&run(folder.path(), &REPLAYED), 0);
+    let output = run(folder.path(), &[&REPLAYED[..], &["--seed", "9"]].concat());
+    check_exit(&output, 2);
+    assert!(stderr(&output).contains("another seed"), "{}", stderr(&output));
+}
+
+#[test]
+fn slips_are_answered_with_what_was_meant() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("c.toml"), "[serch]\nstrategy = \"random\"\n").unwrap();
+    let output = run(folder.path(), &["search", "c.toml"]);
+    check_exit(&output, 3);
+    assert!(stderr(&output).contains("did you mean `search`?"), "{}", stderr(&output));
+
+    let output = run(folder.path(), &["search", "--strategy", "lemonad"]);
+    check_exit(&output, 3);
+    assert!(stderr(&output).contains("did you mean `lemonade`?"), "{}", stderr(&output));
+
+    let output = run(folder.path(), &["search", "--data", "no-such-folder"]);
+    check_exit(&output, 3);
+    check_exit(&run(folder.path(), &["search", "--limit", "latency=8ms"]), 2);
+    check_exit(&run(folder.path(), &["front"]), 3);
+    check_exit(&run(folder.path(), &["fornt"]), 2);
+}
+
+#[test]
+fn random_and_the_ablation_search_too() {
+    for flags in [&["--strategy", "random"][..], &["--no-inherit"], &["--acceptance", "density"]] {
+        let folder = TempDir::new().unwrap();
+        check_exit(&run(folder.path(), &[&REPLAYED[..], flags].concat()), 0);
+        assert!(archive(folder.path()).len() > 60, "{flags:?}");
+    }
+}
