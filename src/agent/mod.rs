@@ -1,1 +1,65 @@
-//! The half that runs on the device: one JSON request a line in, one answer a line out.
+//! The half that runs on the device: one JSON request a line in, one JSON answer a line out.
+//!
+//! The agent needs nothing but its standard input and output, so the same code runs under
+//! `adb shell`, under `ssh`, as a local child and, in tests, at the other end of a pipe. It keeps
+//! nothing between requests, opens no port, and writes no file but what the kernel offers about
+//! this very process. What is measured and how often is the host's decision; the agent only does
+//! it and reports every sample.
+//!
+//! [`serve`] is the loop, [`main_loop`] the whole life of the process around it, [`Runtime`] the
+//! door to an inference library.
+mod conditions;
+#[cfg(feature = "ort")]
+mod discovery;
+mod external;
+mod inputs;
+mod installed;
+mod main_loop;
+mod memory;
+mod metronome;
+#[cfg(feature = "ort")]
+mod onnx_runtime;
+mod protocol;
+mod runtime;
+mod self_test;
+mod serve;
+mod timing;
+mod tiny;
+mod tract;
+
+pub use conditions::Conditions;
+pub use conditions::Facts;
+pub use conditions::OwnTime;
+pub use conditions::Ticks;
+pub use inputs::Element;
+pub use inputs::Fill;
+pub use inputs::InputSpec;
+pub use inputs::TensorData;
+pub use installed::Installed;
+pub use main_loop::main_loop;
+pub use metronome::Metronome;
+pub use protocol::Answer;
+pub use protocol::Hello;
+pub use protocol::MAX_LINE;
+pub use protocol::MemoryRequest;
+pub use protocol::MemoryUse;
+pub use protocol::Outputs;
+pub use protocol::PROTOCOL;
+pub use protocol::Refusal;
+pub use protocol::Reply;
+pub use protocol::Request;
+pub use protocol::RunRequest;
+pub use protocol::RuntimeFacts;
+pub use protocol::Sampling;
+pub use protocol::Task;
+pub use protocol::TimeRequest;
+pub use protocol::Timed;
+pub use protocol::Warmup;
+pub use runtime::Loaded;
+pub use runtime::Runtime;
+pub use runtime::RuntimeError;
+pub use runtime::Runtimes;
+pub use runtime::Source;
+pub use self_test::self_test;
+pub use serve::serve;
+pub use tiny::TINY_MODEL;

@@ -1,2 +1,6 @@
-//! Parses the command line, runs it, turns an error into an exit code.
-fn main() {}
+//! Runs the command line and ends with its exit code.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    citronade::cli::main()
+}

@@ -1,8 +1,48 @@
 //! Data sets of labelled images: reading, splitting, batches, augmentation.
 //!
-//! Pixels stay as the data set has them; normalisation is a node of the network.
+//! Pixels stay as the data set has them; normalisation is a node of the network, fed by
+//! [`channel_statistics`]. Nothing is fetched from a network, nothing is written.
+//!
+//! # Rules of the split
+//!
+//! - Two images are identical if all their pixels are equal, whatever their labels.
+//! - Identical images of a part that is cut are moved together, with the class of the first.
+//! - What a source calls its test part stays whole; an image that it shares with the validation
+//!   or training part is taken from there, and one that validation shares with training is taken
+//!   from training. Identical images inside one part stay.
+//! - Each class is dealt on its own: validation and test get their share of it within one image
+//!   (within one group of identical images where there are any) and at least one, training the
+//!   rest.
 
 use std::sync::Arc;
+
+mod augment;
+mod batch;
+mod digits;
+mod error;
+mod fashion;
+mod file;
+mod folder;
+mod idx;
+mod load;
+mod npy;
+mod npz;
+mod parts;
+mod picture;
+mod samples;
+mod source;
+mod split;
+mod statistics;
+mod stream;
+
+pub use augment::Augment;
+pub use batch::Batches;
+pub use error::DataError;
+pub use load::KnownDataSet;
+pub use load::LoadOptions;
+pub use load::datasets;
+pub use load::load;
+pub use statistics::channel_statistics;
 
 /// Labelled images of one shape. Cloning shares the pixels.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,32 +79,6 @@ pub struct DataSet {
     pub validation: Samples,
     /// Touched once per front member, by `export` and `report`.
     pub test: Samples,
-}
-
-impl Samples {
-    /// Number of images.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// No image at all?
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// Copies image `index` into `out`, `[C, H, W]`.
-    ///
-    /// # Panics
-    ///
-    /// If `index` is out of range or `out` has another length than one image.
-    pub fn copy_image(&self, index: usize, out: &mut [f32]) {
-        let len = self.shape.iter().product::<usize>();
-        let range = index * len..(index + 1) * len;
-        match &self.pixels {
-            Pixels::U8(all) => {
-                out.iter_mut().zip(&all[range]).for_each(|(o, &p)| *o = f32::from(p));
-            }
-            Pixels::F32(all) => out.copy_from_slice(&all[range]),
-        }
-    }
+    /// What was decided while reading, one sentence each, for people.
+    pub notes: Vec<String>,
 }

@@ -1,1 +1,285 @@
-//! To come.
+//! What happens when: the loop that owns all state of a search.
+//!
+//! Steps follow each other only here, and only the engine writes the store. A step is durable
+//! before anything that depends on it begins; steps that arrive together share one transaction.
+//! Everything that takes time happens in lanes; everything that decides happens in
+//! the thread that called [`Engine::run`], from results of finished generations, so that the run
+//! does not depend on which lane was faster.
+mod close;
+mod config;
+mod develop;
+mod durable;
+mod early;
+mod error;
+mod evaluate;
+mod event;
+mod judge;
+mod lanes;
+mod plan;
+mod propose;
+mod repeat;
+mod state;
+mod weights;
+
+pub use config::Budget;
+pub use config::ConfigError;
+pub use config::Limit;
+pub use config::RunConfig;
+pub use config::SearchConfig;
+pub use config::TrainingConfig;
+pub use config::nearest;
+pub use develop::Material;
+pub use error::EngineError;
+pub use event::Event;
+pub use lanes::Gauge;
+pub use state::Candidate;
+pub use state::Counts;
+pub use state::State;
+pub use weights::WeightsError;
+pub use weights::from_bytes as weights_from_bytes;
+pub use weights::to_bytes as weights_to_bytes;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::graph::Network;
+use crate::search::Evaluated;
+use crate::search::Lemonade;
+use crate::search::Random;
+use crate::search::Strategy;
+use crate::space::MorphismSpace;
+use crate::store::CandidateId;
+use crate::store::Record;
+use crate::store::RunRecord;
+use crate::store::Store;
+use crate::train::Trainer;
+
+use lanes::Lanes;
+
+/// Front members measured again after each generation.
+const REMEASURED: usize = 3;
+/// Rounds after which a front member is known well enough.
+const ENOUGH_ROUNDS: usize = 5;
+/// Fewest rounds of a front member when the run ends.
+const FINAL_ROUNDS: usize = 3;
+/// Streams of the run's generator below this number belong to candidates, above to generations.
+const GENERATION_STREAMS: u64 = 1 << 40;
+/// Longest silence of the loop.
+const TICK: Duration = Duration::from_secs(1);
+/// Time between two tries to write a full or read-only store.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Why a run ended; none of these is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// The budget is spent.
+    Budget,
+    /// Asked to stop; the store has everything that is needed to go on.
+    Interrupted,
+    /// The strategy has nothing left to propose.
+    NoMoreProposals,
+}
+
+/// A search: the owner of its state, its store and its lanes.
+pub struct Engine {
+    config: RunConfig,
+    run: RunRecord,
+    store: Store,
+    state: State,
+    space: MorphismSpace,
+    strategy: Box<dyn Strategy>,
+    material: Arc<Material>,
+    lanes: Lanes,
+    /// Weights of the front's members and of the open generation.
+    networks: BTreeMap<CandidateId, Arc<Network>>,
+    started: Instant,
+    seconds_before: f64,
+    interrupted: Arc<AtomicBool>,
+    stop_lanes: Arc<AtomicBool>,
+    keep_blobs: bool,
+    trainer: Arc<dyn Trainer>,
+}
+
+/// What an engine is made of.
+pub struct Parts {
+    /// Resolved and valid.
+    pub config: RunConfig,
+    /// As it stands in the store.
+    pub run: RunRecord,
+    /// Open for writing, holding the run.
+    pub store: Store,
+    /// The run's data.
+    pub material: Arc<Material>,
+    /// The run's trainer.
+    pub trainer: Arc<dyn Trainer>,
+    /// The run's device.
+    pub gauge: Gauge,
+    /// Set from outside to stop the run.
+    pub interrupted: Arc<AtomicBool>,
+    /// Are weights and ONNX files kept? Only a benchmark of the engine itself says no.
+    pub keep_blobs: bool,
+}
+
+impl Engine {
+    /// Opens a run: folds what the store knows of it and starts the lanes.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if the store cannot be read.
+    pub fn start(parts: Parts) -> Result<Engine, EngineError> {
+        let Parts { config, run, store, material, trainer, gauge, interrupted, keep_blobs } = parts;
+        let reference = match &run.reference {
+            Some(json) => Some(serde_json::from_str(json).map_err(EngineError::Reference)?),
+            None => None,
+        };
+        let mut state = State::new(&config.objectives, reference);
+        let mut strategy = strategy(&config);
+        for record in store.reader()?.records(&run.id)? {
+            state.apply(&record);
+            if let Record::Told(told) = &record {
+                tell(strategy.as_mut(), &state, &told.candidates);
+            }
+        }
+        let data = &material.data;
+        let space = MorphismSpace::new(data.shape, data.classes.len(), data.train.len());
+        let stop_lanes = Arc::new(AtomicBool::new(false));
+        let n = lanes(&config);
+        let lanes = Lanes::start(gauge, trainer.clone(), material.clone(), n, stop_lanes.clone());
+        let seconds_before = state.seconds();
+        let networks = BTreeMap::new();
+        let started = Instant::now();
+        Ok(Engine {
+            config,
+            run,
+            store,
+            state,
+            space,
+            strategy,
+            material,
+            lanes,
+            networks,
+            started,
+            seconds_before,
+            interrupted,
+            stop_lanes,
+            keep_blobs,
+            trainer,
+        })
+    }
+
+    /// What is known of the run.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Searches until the budget is spent, the strategy is out of proposals, or the run is
+    /// interrupted. `watch` sees every event in the order in which it became durable.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::ImpossibleLimit`] if no candidate of the first generation meets the hard
+    /// limits, or what the store answers.
+    pub fn run(
+        &mut self,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<StopReason, EngineError> {
+        let resumed = !self.state.candidates().is_empty();
+        watch(&Event::Started { resumed }, &self.state);
+        loop {
+            if let Some(reason) = self.stop_reason() {
+                return self.end(reason, watch);
+            }
+            if self.state.open().is_empty() && !self.propose(watch)? {
+                return self.end(StopReason::NoMoreProposals, watch);
+            }
+            match self.evaluate_open(watch)? {
+                Some(StopReason::Interrupted) => return Ok(StopReason::Interrupted),
+                Some(reason) => {
+                    self.abandon_open(watch)?;
+                    self.close_generation(Vec::new(), watch)?;
+                    return self.end(reason, watch);
+                }
+                None => {}
+            }
+            self.reject_impossible_limits()?;
+            let again = self.least_measured(REMEASURED, ENOUGH_ROUNDS);
+            let Some(rounds) = self.measure_again(again, watch)? else { continue };
+            self.close_generation(rounds, watch)?;
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    fn stop_reason(&self) -> Option<StopReason> {
+        if self.is_interrupted() {
+            return Some(StopReason::Interrupted);
+        }
+        let Budget { seconds, candidates, epochs } = self.config.budget;
+        let counts = self.state.counts();
+        let spent = seconds.is_some_and(|s| self.seconds() >= s)
+            || candidates.is_some_and(|n| counts.accepted >= n && self.state.open().is_empty())
+            || epochs.is_some_and(|n| counts.epochs >= n);
+        spent.then_some(StopReason::Budget)
+    }
+
+    fn stream(&self, number: u64) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
+        rng.set_stream(number);
+        rng
+    }
+}
+
+fn strategy(config: &RunConfig) -> Box<dyn Strategy> {
+    let search = &config.search;
+    match search.strategy.as_str() {
+        "random" => Box::new(Random),
+        _ => Box::new(Lemonade::new(search.acceptance, search.children, search.inherit)),
+    }
+}
+
+fn lanes(config: &RunConfig) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    match config.training.lanes {
+        0 => cores,
+        n => n,
+    }
+}
+
+/// Tells the strategy about candidates, in this order.
+fn tell(strategy: &mut dyn Strategy, state: &State, candidates: &[CandidateId]) {
+    for id in candidates {
+        let candidate = &state.candidates()[id];
+        let error = |c: &Candidate| c.trained.as_ref().map(|t| t.error);
+        let parent = candidate.accepted.parent.map(|p| &state.candidates()[&p]);
+        strategy.tell(&Evaluated {
+            id: *id,
+            graph: candidate.accepted.graph.clone(),
+            parent_error: parent.and_then(error),
+            error: error(candidate),
+        });
+    }
+}
+
+fn announce(records: &[Record], state: &State, watch: &mut dyn FnMut(&Event, &State)) {
+    for record in records {
+        match record {
+            Record::Measured(measured) => watch(&Event::Measured(measured.clone()), state),
+            Record::Trained(trained) => watch(&Event::Trained(trained.clone()), state),
+            Record::Ended(ended) => watch(&Event::Ended(ended.clone()), state),
+            Record::Accepted(_) | Record::Told(_) | Record::Tested { .. } => {}
+        }
+    }
+}

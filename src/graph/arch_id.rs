@@ -1,5 +1,6 @@
 //! The identity of an architecture: structure without weights and without node names.
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,76 +18,94 @@ use super::Op;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ArchId([u8; 16]);
 
+/// What is known of a node so far, as a hash that no name enters.
+type Colour = [u8; 32];
+
 impl Graph {
     /// The canonical identity of this structure.
     ///
-    /// Nodes are numbered in a depth-first walk from the output; the inputs of an addition are
-    /// visited in the order of their subtree hashes. Subtrees alone would not do: one node read
-    /// twice is not two equal nodes.
+    /// Colour refinement (Weisfeiler, Leman 1968): a node's colour takes in those of all it
+    /// reads, then those of all that read it, until no more nodes can be told apart; the identity
+    /// is the hash of all colours. Looking one way only would not do: a node that is read twice is
+    /// not two equal nodes.
     pub fn arch_id(&self) -> ArchId {
-        let mut subtree: BTreeMap<NodeId, [u8; 32]> = BTreeMap::new();
-        for node in self.nodes() {
-            let mut inputs: Vec<[u8; 32]> = node.inputs.iter().map(|i| subtree[i]).collect();
-            if node.op == Op::Add {
-                inputs.sort_unstable();
+        let nodes = self.nodes().iter();
+        let mut colours: Vec<Colour> = nodes.map(|n| colour(&op_bytes(&n.op), &[])).collect();
+        let edges = Edges::of(self);
+        let mut told_apart = 0;
+        loop {
+            edges.refine(&mut colours);
+            let distinct = colours.iter().collect::<BTreeSet<_>>().len();
+            if distinct == told_apart {
+                break;
             }
-            let mut hasher = blake3::Hasher::new();
-            hasher.update(&op_bytes(&node.op));
-            inputs.iter().for_each(|i| {
-                hasher.update(i);
-            });
-            subtree.insert(node.id, *hasher.finalize().as_bytes());
+            told_apart = distinct;
         }
-        let mut walk = Walk { graph: self, subtree, number: BTreeMap::new(), text: Vec::new() };
-        walk.visit(self.output());
-        let hash = blake3::hash(&walk.text);
+        colours.sort_unstable();
         let mut id = [0; 16];
-        id.copy_from_slice(&hash.as_bytes()[..16]);
+        id.copy_from_slice(&colour(&[], &colours)[..16]);
         ArchId(id)
     }
 }
 
-struct Walk<'a> {
-    graph: &'a Graph,
-    subtree: BTreeMap<NodeId, [u8; 32]>,
-    number: BTreeMap<NodeId, u32>,
-    text: Vec<u8>,
+/// Edges between places in the order of the nodes.
+struct Edges {
+    /// What each node reads.
+    inputs: Vec<Vec<usize>>,
+    /// Who reads each node, and as which of its inputs.
+    users: Vec<Vec<(usize, u32)>>,
+    /// Does the order of a node's inputs not matter?
+    unordered: Vec<bool>,
 }
 
-impl Walk<'_> {
-    /// Numbers `from` and everything it depends on, inputs first, without recursion.
-    fn visit(&mut self, from: NodeId) {
-        let mut stack = vec![(from, false)];
-        while let Some((id, inputs_done)) = stack.pop() {
-            if self.number.contains_key(&id) {
-                continue;
+impl Edges {
+    fn of(graph: &Graph) -> Self {
+        let nodes = graph.nodes();
+        let places: BTreeMap<NodeId, usize> =
+            nodes.iter().enumerate().map(|(at, node)| (node.id, at)).collect();
+        let unordered: Vec<bool> = nodes.iter().map(|n| n.op == Op::Add).collect();
+        let inputs: Vec<Vec<usize>> =
+            nodes.iter().map(|n| n.inputs.iter().map(|i| places[i]).collect()).collect();
+        let mut users = vec![Vec::new(); nodes.len()];
+        for (at, sources) in inputs.iter().enumerate() {
+            for (which, &source) in sources.iter().enumerate() {
+                users[source].push((at, if unordered[at] { 0 } else { which as u32 }));
             }
-            let node = self.graph.node(id).expect("G1: inputs precede their users");
-            let mut inputs = node.inputs.clone();
-            if node.op == Op::Add {
-                inputs.sort_by_key(|i| self.subtree[i]);
+        }
+        Edges { inputs, users, unordered }
+    }
+
+    /// Once down, once up: each pass uses the new colours of what it has passed (G1).
+    fn refine(&self, colours: &mut [Colour]) {
+        for at in 0..colours.len() {
+            let mut read: Vec<Colour> = self.inputs[at].iter().map(|&i| colours[i]).collect();
+            if self.unordered[at] {
+                read.sort_unstable();
             }
-            if inputs_done {
-                let mut numbers: Vec<u32> = inputs.iter().map(|i| self.number[i]).collect();
-                if node.op == Op::Add {
-                    numbers.sort_unstable();
-                }
-                self.number.insert(id, self.number.len() as u32);
-                self.text.extend(op_bytes(&node.op));
-                self.text.extend((numbers.len() as u32).to_le_bytes());
-                numbers.iter().for_each(|n| self.text.extend(n.to_le_bytes()));
-            } else {
-                stack.push((id, true));
-                stack.extend(inputs.iter().rev().map(|&i| (i, false)));
-            }
+            colours[at] = colour(&colours[at], &read);
+        }
+        for at in (0..colours.len()).rev() {
+            let users = self.users[at].iter();
+            let mut readers: Vec<Colour> = users
+                .map(|&(user, which)| colour(&which.to_le_bytes(), &[colours[user]]))
+                .collect();
+            readers.sort_unstable();
+            colours[at] = colour(&colours[at], &readers);
         }
     }
 }
 
+fn colour(own: &[u8], others: &[Colour]) -> Colour {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(own);
+    for other in others {
+        hasher.update(other);
+    }
+    *hasher.finalize().as_bytes()
+}
+
 fn op_bytes(op: &Op) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec(op).expect("an operation is plain data");
-    bytes.push(b'\n');
-    bytes
+    serde_json::to_vec(op).expect("an operation is plain data")
 }
 
 impl fmt::Display for ArchId {

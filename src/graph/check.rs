@@ -3,14 +3,20 @@ use std::collections::BTreeSet;
 
 use super::Graph;
 use super::Network;
+use super::Node;
 use super::NodeId;
 use super::Op;
 use super::Shape;
+use super::Tensor;
 
 /// Most nodes of a graph (G5).
 pub const MAX_NODES: usize = 10_000;
 /// Most values of one sample at one node, and most parameters of one node (G5): 1 GiB of `f32`.
 pub const MAX_VALUES: usize = 1 << 28;
+/// Most inputs of one node (G5).
+pub const MAX_INPUTS: usize = 1024;
+/// Ids of a checked graph are below this, so that edits do not run out of them (G2).
+const MAX_IDS: u32 = 1 << 31;
 
 /// A violated invariant, with the node that violates it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -81,6 +87,14 @@ pub enum GraphError {
         /// Parameter.
         name: &'static str,
     },
+    /// G6.
+    #[error("`{name}` of {node} holds a value below its range")]
+    BelowRange {
+        /// Owner.
+        node: NodeId,
+        /// Parameter.
+        name: &'static str,
+    },
 }
 
 /// Decides whether `graph` is a valid architecture: G1 to G5.
@@ -93,17 +107,7 @@ pub fn check(graph: &Graph) -> Result<(), GraphError> {
     ids_are_unique(graph)?;
     input_comes_first(graph)?;
     attributes_are_in_range(graph)?;
-    let shapes = graph.shapes()?;
-    for node in graph.nodes() {
-        let shape = shapes[&node.id];
-        let too_large = |what| GraphError::OutOfRange { node: node.id, op: node.op.name(), what };
-        checked_len(&shape.dims()).ok_or_else(|| too_large("its output"))?;
-        if let Some(first) = node.inputs.first() {
-            for (name, dims) in Graph::parameter_shapes(&node.op, shapes[first]) {
-                checked_len(&dims).ok_or_else(|| too_large(name))?;
-            }
-        }
-    }
+    parameters_are_in_range(graph)?;
     everything_is_used(graph)
 }
 
@@ -139,9 +143,7 @@ pub fn check_network(network: &Network) -> Result<(), GraphError> {
                 let node = node.id;
                 return Err(GraphError::WrongParamShape { node, name, expected: shape, found });
             }
-            if !tensor.data.iter().all(|x| x.is_finite()) {
-                return Err(GraphError::NotFinite { node: node.id, name });
-            }
+            values_are_in_range(node.id, name, tensor)?;
         }
     }
     match network.weights.keys().find(|id| !owners.contains(id)) {
@@ -151,14 +153,20 @@ pub fn check_network(network: &Network) -> Result<(), GraphError> {
 }
 
 fn within_caps(graph: &Graph) -> Result<(), GraphError> {
-    match graph.nodes().len() {
-        n if n > MAX_NODES => Err(GraphError::TooManyNodes(n)),
-        _ => Ok(()),
+    if graph.nodes().len() > MAX_NODES {
+        return Err(GraphError::TooManyNodes(graph.nodes().len()));
+    }
+    match graph.nodes().iter().find(|n| n.inputs.len() > MAX_INPUTS) {
+        Some(node) => Err(out_of_range(node, "the number of its inputs")),
+        None => Ok(()),
     }
 }
 
 fn ids_are_unique(graph: &Graph) -> Result<(), GraphError> {
     let mut seen = BTreeSet::new();
+    if graph.next_id > MAX_IDS {
+        return Err(GraphError::BadId(NodeId(graph.next_id)));
+    }
     for node in graph.nodes() {
         if !seen.insert(node.id) || node.id.0 >= graph.next_id {
             return Err(GraphError::BadId(node.id));
@@ -181,42 +189,85 @@ fn input_comes_first(graph: &Graph) -> Result<(), GraphError> {
 
 fn attributes_are_in_range(graph: &Graph) -> Result<(), GraphError> {
     for node in graph.nodes() {
-        let positive = |what: &'static str, sizes: &[usize]| match sizes.iter().all(|&s| s > 0) {
-            true => Ok(()),
-            false => Err(GraphError::OutOfRange { node: node.id, op: node.op.name(), what }),
-        };
-        let holds = |what: &'static str, ok: bool| positive(what, &[usize::from(ok)]);
-        match &node.op {
-            Op::Input { shape } => positive("its shape", shape)?,
-            Op::Conv(conv) => {
-                positive("its channels", &[conv.channels, conv.groups])?;
-                positive("its kernel", &conv.kernel)?;
-                positive("its stride", &conv.stride)?;
-                positive("its dilation", &conv.dilation)?;
-            }
-            Op::BatchNorm { epsilon } => {
-                holds("epsilon", epsilon.is_finite() && *epsilon > 0.0)?;
-            }
-            Op::MaxPool(pool) | Op::AvgPool(pool) => {
-                positive("its window", &pool.kernel)?;
-                positive("its stride", &pool.stride)?;
-            }
-            Op::Linear(linear) => positive("its features", &[linear.features])?,
-            Op::Dropout { rate } => holds("its rate", (0.0..1.0).contains(rate))?,
-            Op::Resize(resize) => positive("its size", &resize.size)?,
-            Op::Normalize
-            | Op::Activation(_)
-            | Op::Add
-            | Op::Mul
-            | Op::Concat
-            | Op::GlobalAveragePool
-            | Op::Flatten => {}
+        let attributes = attributes_in_range(&node.op);
+        if let Some((what, _)) = attributes.into_iter().find(|(_, holds)| !holds) {
+            return Err(out_of_range(node, what));
         }
     }
     Ok(())
 }
 
-fn checked_len(dims: &[usize]) -> Option<usize> {
+/// Each attribute of `op` in words, and whether its value may be.
+fn attributes_in_range(op: &Op) -> Vec<(&'static str, bool)> {
+    let sizes = |sizes: &[usize]| sizes.iter().all(|s| (1..=MAX_VALUES).contains(s));
+    let padding = |padding: &[usize]| padding.iter().all(|&p| p <= MAX_VALUES);
+    match op {
+        Op::Input { shape } => vec![("its shape", sizes(shape))],
+        Op::Conv(conv) => vec![
+            ("its channels", sizes(&[conv.channels, conv.groups])),
+            ("its kernel", sizes(&conv.kernel)),
+            ("its stride", sizes(&conv.stride)),
+            ("its padding", padding(&conv.padding)),
+            ("its dilation", sizes(&conv.dilation)),
+        ],
+        Op::BatchNorm { epsilon } => {
+            vec![("epsilon", epsilon.is_finite() && *epsilon > 0.0)]
+        }
+        Op::MaxPool(pool) | Op::AvgPool(pool) => vec![
+            ("its window", sizes(&pool.kernel)),
+            ("its stride", sizes(&pool.stride)),
+            ("its padding", padding(&pool.padding)),
+        ],
+        Op::Linear(linear) => vec![("its features", sizes(&[linear.features]))],
+        Op::Dropout { rate } => vec![("its rate", (0.0..1.0).contains(rate))],
+        Op::Resize(resize) => vec![("its size", sizes(&resize.size))],
+        Op::Normalize
+        | Op::Activation(_)
+        | Op::Add
+        | Op::Mul
+        | Op::Concat
+        | Op::GlobalAveragePool
+        | Op::Flatten => vec![],
+    }
+}
+
+fn parameters_are_in_range(graph: &Graph) -> Result<(), GraphError> {
+    let shapes = graph.shapes()?;
+    for node in graph.nodes() {
+        let Some(first) = node.inputs.first() else { continue };
+        let parameters = Graph::parameter_shapes(&node.op, shapes[first]);
+        let large = parameters.into_iter().find(|(_, dims)| capped_len(dims).is_none());
+        if let Some((name, _)) = large {
+            return Err(out_of_range(node, name));
+        }
+    }
+    Ok(())
+}
+
+fn values_are_in_range(
+    node: NodeId,
+    name: &'static str,
+    tensor: &Tensor,
+) -> Result<(), GraphError> {
+    let all = |holds: fn(f32) -> bool| tensor.data.iter().all(|&x| holds(x));
+    let in_range = match name {
+        "variance" => all(|x| x >= 0.0),
+        "std" => all(|x| x > 0.0),
+        _ => true,
+    };
+    match all(f32::is_finite) {
+        true if in_range => Ok(()),
+        true => Err(GraphError::BelowRange { node, name }),
+        false => Err(GraphError::NotFinite { node, name }),
+    }
+}
+
+pub(super) fn out_of_range(node: &Node, what: &'static str) -> GraphError {
+    GraphError::OutOfRange { node: node.id, op: node.op.name(), what }
+}
+
+/// The product of `dims`, unless it is beyond [`MAX_VALUES`].
+pub(super) fn capped_len(dims: &[usize]) -> Option<usize> {
     let len = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
     (len <= MAX_VALUES).then_some(len)
 }

@@ -56,7 +56,7 @@ impl Graph {
         let nodes: Vec<NodeCost> = self.nodes().iter().map(|n| node_cost(n, &shapes)).collect();
         Cost {
             parameters: nodes.iter().map(|n| n.parameters).sum(),
-            macs: Macs(nodes.iter().map(|n| n.macs).sum()),
+            macs: Macs(nodes.iter().map(|n| n.macs).fold(0, u64::saturating_add)),
             memory: memory_plan(self, &shapes),
             nodes,
         }

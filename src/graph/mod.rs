@@ -8,13 +8,15 @@
 //! [`check`] enforces them; every other function may assume them.
 //!
 //! - **G1** nodes are stored in topological order: an input precedes its user;
-//! - **G2** a [`NodeId`] is never reused, so weights stay attached across edits;
+//! - **G2** a [`NodeId`] is never reused, so weights stay attached across edits; no checked graph
+//!   is near the end of the ids;
 //! - **G3** shapes agree along every edge;
 //! - **G4** exactly one [`Op::Input`], the first node, and one output, the last node; every node
 //!   leads to the output;
 //! - **G5** every size is at least 1 and the network stays below the caps of [`check`];
 //! - **G6** every node that has parameters has them in [`Network::weights`], in the shapes of
-//!   [`Graph::parameter_shapes`], finite, and nothing else has any.
+//!   [`Graph::parameter_shapes`], finite, no variance negative and every deviation positive, and
+//!   nothing else has any.
 mod arch_id;
 mod check;
 mod cost;
@@ -25,6 +27,8 @@ mod weights;
 
 pub use arch_id::ArchId;
 pub use check::GraphError;
+pub use check::MAX_NODES;
+pub use check::MAX_VALUES;
 pub use check::check;
 pub use check::check_network;
 pub use cost::Cost;
@@ -46,7 +50,10 @@ pub use weights::Params;
 pub use weights::Tensor;
 pub use weights::Weights;
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
+use std::iter::successors;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -76,12 +83,31 @@ pub struct Node {
 
 /// The structure of a network, without weights.
 ///
-/// Edits keep G1 and G2; whether the result is a valid network is for [`check`] to say.
+/// Edits keep G1 and G2; whether the result is a valid network is for [`check`] to say. What is
+/// deserialised has passed it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Unchecked")]
 pub struct Graph {
     nodes: Vec<Node>,
     next_id: u32,
+}
+
+/// A graph as somebody wrote it down.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    nodes: Vec<Node>,
+    next_id: u32,
+}
+
+impl TryFrom<Unchecked> for Graph {
+    type Error = GraphError;
+
+    fn try_from(unchecked: Unchecked) -> Result<Self, GraphError> {
+        let Unchecked { nodes, next_id } = unchecked;
+        let graph = Graph { nodes, next_id };
+        check(&graph).map(|()| graph)
+    }
 }
 
 /// A graph together with its weights. Cloning shares all tensors.
@@ -222,11 +248,24 @@ impl Graph {
     ///
     /// As [`rewire`](Self::rewire).
     pub fn bypass(&mut self, old: NodeId, new: NodeId) {
-        let was_output = self.output() == old;
-        for user in self.users(old) {
-            self.rewire(user, old, new);
+        self.bypass_all(&BTreeMap::from([(old, new)]));
+    }
+
+    /// [`bypass`](Self::bypass) of every key in favour of its value, which may be a key itself;
+    /// in one go, since each restores G1.
+    ///
+    /// # Panics
+    ///
+    /// As [`rewire`](Self::rewire).
+    pub fn bypass_all(&mut self, bypassed: &BTreeMap<NodeId, NodeId>) {
+        let next = |id: &NodeId| bypassed.get(id).copied();
+        let end = |id| successors(Some(id), next).last().expect("there is the first");
+        let old_output = self.output();
+        for input in self.nodes.iter_mut().flat_map(|n| &mut n.inputs) {
+            *input = end(*input);
         }
-        let output = if was_output { new } else { self.output() };
+        self.sort();
+        let output = next(&old_output).map_or(self.output(), end);
         self.keep_only_ancestors(output);
     }
 
@@ -238,7 +277,7 @@ impl Graph {
     /// Is `ancestor` on some path to `node`, or the node itself?
     pub fn depends_on(&self, node: NodeId, ancestor: NodeId) -> bool {
         let mut wanted = vec![node];
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         while let Some(id) = wanted.pop() {
             if id == ancestor {
                 return true;
@@ -252,7 +291,7 @@ impl Graph {
 
     fn fresh_id(&mut self) -> NodeId {
         let id = NodeId(self.next_id);
-        self.next_id += 1;
+        self.next_id = id.0.checked_add(1).expect("G2: there are ids left");
         id
     }
 
@@ -262,7 +301,7 @@ impl Graph {
     }
 
     fn keep_only_ancestors(&mut self, output: NodeId) {
-        let mut keep = std::collections::BTreeSet::from([output]);
+        let mut keep = BTreeSet::from([output]);
         for node in self.nodes.iter().rev() {
             if keep.contains(&node.id) {
                 keep.extend(node.inputs.iter().copied());
@@ -275,15 +314,30 @@ impl Graph {
     }
 
     /// Stable topological order: of the nodes that may come next, the one that stood first.
-    /// The output stays last.
     fn sort(&mut self) {
-        let mut rest = std::mem::take(&mut self.nodes);
-        let mut placed = std::collections::BTreeSet::new();
-        while !rest.is_empty() {
-            let ready = rest.iter().position(|n| n.inputs.iter().all(|i| placed.contains(i)));
-            let node = rest.remove(ready.expect("G1: an edit must not make a cycle"));
-            placed.insert(node.id);
-            self.nodes.push(node);
+        let places = self.nodes.iter().enumerate().map(|(at, node)| (node.id, at));
+        let places: BTreeMap<NodeId, usize> = places.collect();
+        let mut users = vec![Vec::new(); self.nodes.len()];
+        let mut missing = vec![0; self.nodes.len()];
+        for (at, node) in self.nodes.iter().enumerate() {
+            for input in &node.inputs {
+                let source = places.get(input);
+                users[*source.unwrap_or_else(|| panic!("{input} is not in this graph"))].push(at);
+                missing[at] += 1;
+            }
         }
+        let mut ready: BTreeSet<usize> = (0..missing.len()).filter(|&i| missing[i] == 0).collect();
+        let mut order = Vec::with_capacity(missing.len());
+        while let Some(at) = ready.pop_first() {
+            order.push(at);
+            for &user in &users[at] {
+                missing[user] -= 1;
+                if missing[user] == 0 {
+                    ready.insert(user);
+                }
+            }
+        }
+        assert_eq!(order.len(), self.nodes.len(), "G1: an edit must not make a cycle");
+        self.nodes = order.into_iter().map(|at| self.nodes[at].clone()).collect();
     }
 }

@@ -9,6 +9,8 @@ use super::Node;
 use super::NodeId;
 use super::Op;
 use super::Pool;
+use super::check::capped_len;
+use super::check::out_of_range;
 
 /// Shape of one sample's value; a batch adds `N` in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,7 +72,7 @@ impl Graph {
     ///
     /// # Errors
     ///
-    /// The first violation of G1 or G3, in node order.
+    /// The first violation of G1, G3 or the cap of G5 on values, in node order.
     pub fn shapes(&self) -> Result<BTreeMap<NodeId, Shape>, GraphError> {
         let mut shapes = BTreeMap::new();
         for node in self.nodes() {
@@ -79,12 +81,14 @@ impl Graph {
                 let shape = shapes.get(&input).copied();
                 inputs.push(shape.ok_or(GraphError::NotTopological { node: node.id, input })?);
             }
-            shapes.insert(node.id, output_shape(node, &inputs)?);
+            let shape = output_shape(node, &inputs)?;
+            capped_len(&shape.dims()).ok_or_else(|| out_of_range(node, "its output"))?;
+            shapes.insert(node.id, shape);
         }
         Ok(shapes)
     }
 
-    /// Name and shape of every parameter of `id`, in the order of [`super::Params::tensors`].
+    /// Name and shape of every parameter of `op`, in the order of [`super::Params::tensors`].
     ///
     /// `input` is the shape of the node's first input.
     pub fn parameter_shapes(op: &Op, input: Shape) -> Vec<(&'static str, Vec<usize>)> {

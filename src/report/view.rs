@@ -2,18 +2,14 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use crate::pareto::Archive;
-use crate::pareto::Member;
 use crate::pareto::Objective;
 use crate::pareto::Reference;
-use crate::pareto::Value;
-use crate::pareto::front;
 use crate::pareto::knee;
-use crate::pareto::surely_dominates;
 use crate::store::Ancestor;
 use crate::store::CandidateId;
 use crate::store::CandidateRow;
 use crate::store::Counts;
+use crate::store::FrontMember;
 use crate::store::Reader;
 use crate::store::RunRecord;
 use crate::store::Told;
@@ -98,13 +94,18 @@ impl Front {
         let objectives = objectives(&run)?;
         let limits = limits(&run);
         let reference = reference(&run)?;
-        let rows = reader.trained(&run.id)?;
-        let chosen = chosen(&rows, &objectives, &limits);
+        let told = reader.told(&run.id)?.pop();
+        let front = told.map(|told| told.front).unwrap_or_default();
         let mut members = Vec::new();
         let mut others = Vec::new();
-        for candidate in with_families(rows) {
-            let side = if chosen.contains(&candidate.row.id) { &mut members } else { &mut others };
-            side.push(candidate);
+        for mut candidate in with_families(reader.trained(&run.id)?) {
+            match front.iter().find(|m| m.candidate == candidate.row.id) {
+                Some(member) => {
+                    as_told(&mut candidate.row, member, &objectives);
+                    members.push(candidate);
+                }
+                None => others.push(candidate),
+            }
         }
         let axis = cost_axis(&objectives);
         members.sort_by(|a, b| cost(a, axis).total_cmp(&cost(b, axis)));
@@ -191,47 +192,24 @@ fn reference(run: &RunRecord) -> Result<Option<Reference>, ReportError> {
     parsed.map_err(|source| ReportError::Reference { run: run.id.clone(), source })
 }
 
-/// Numbers of the members among `rows`, which keep all limits and were trained to the end.
-fn chosen(
-    rows: &[CandidateRow],
-    objectives: &[Objective],
-    limits: &[Limit],
-) -> BTreeSet<CandidateId> {
-    let keeps = |row: &&CandidateRow| {
-        let within = |l: &Limit| row.value(l.objective).is_some_and(|v| v.value <= l.most);
-        row.ended.is_none() && limits.iter().all(within)
-    };
-    let member = |row: &CandidateRow| {
-        let values: Option<Vec<Value>> = objectives.iter().map(|&o| row.value(o)).collect();
-        Some(Member { id: row.id, values: values? })
-    };
-    let members = rows.iter().filter(keeps).filter_map(member).collect();
-    let contenders = contenders(members, objectives);
-    let archive = Archive::from_members(objectives.to_vec(), contenders);
-    archive.members().into_iter().map(|m| m.id).collect()
-}
-
-/// Leaves out what another surely dominates, which is never a member: an archive costs the square
-/// of its candidates.
-///
-/// Whoever surely dominates has its high ends below the low ends of the dominated, and then so
-/// has a member of the front of the high ends; so only that front is asked.
-fn contenders(members: Vec<Member>, objectives: &[Objective]) -> Vec<Member> {
-    let judged: Vec<Vec<Value>> = members.iter().map(|m| judged(m, objectives)).collect();
-    let highs: Vec<Vec<f64>> =
-        judged.iter().map(|values| values.iter().map(|v| v.interval[1]).collect()).collect();
-    let strongest = front(&highs);
-    let beaten = |values: &[Value]| strongest.iter().any(|&s| surely_dominates(&judged[s], values));
-    let kept: Vec<bool> = judged.iter().map(|values| !beaten(values)).collect();
-    members.into_iter().zip(kept).filter_map(|(member, kept)| kept.then_some(member)).collect()
-}
-
-/// The values as an [`Archive`] compares them: only what is measured has an interval.
-fn judged(member: &Member, objectives: &[Objective]) -> Vec<Value> {
-    let judge = |(v, o): (&Value, &Objective)| {
-        if o.is_measured() { *v } else { Value::exact(v.value) }
-    };
-    member.values.iter().zip(objectives).map(judge).collect()
+/// Puts in a member's row what the engine knew of it when it told the front: its combined rounds
+/// and where a repeat is expected.
+fn as_told(row: &mut CandidateRow, member: &FrontMember, objectives: &[Objective]) {
+    let Some(measurement) = row.measurement.as_mut() else { return };
+    let told = member.values.iter().zip(&member.intervals);
+    for (objective, (&value, &interval)) in objectives.iter().zip(told) {
+        match objective {
+            Objective::Latency => {
+                measurement.latency_us = value;
+                measurement.latency_interval_us = interval;
+            }
+            Objective::Memory => {
+                measurement.memory_bytes = Some(value.round() as u64);
+                measurement.memory_interval_bytes = Some(interval.map(|end| end.round() as u64));
+            }
+            Objective::Error | Objective::Parameters | Objective::Macs | Objective::ModelBytes => {}
+        }
+    }
 }
 
 /// A parent has a smaller number than its children, so one pass finds all seeds.

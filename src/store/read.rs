@@ -187,12 +187,13 @@ pub(super) fn outcomes(
     run: &str,
     candidate: CandidateId,
 ) -> Result<Vec<StepOutcome>> {
-    let sql = "SELECT morphism, site, choice, error_before, error_after
+    let sql = "SELECT morphism, site, choice, edit_json, error_before, error_after
                FROM outcome WHERE run = ?1 AND candidate = ?2 ORDER BY position";
     all(c, sql, params![run, candidate], |row| {
         let (morphism, choice) = (row.get(0)?, row.get(2)?);
-        let step = Step { morphism, site: NodeId(row.get(1)?), choice };
-        Ok(StepOutcome { step, error_before: row.get(3)?, error_after: row.get(4)? })
+        let (site, edit) = (NodeId(row.get(1)?), json(row, 3)?);
+        let step = Step { morphism, site, choice, edit };
+        Ok(StepOutcome { step, error_before: row.get(4)?, error_after: row.get(5)? })
     })
 }
 

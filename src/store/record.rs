@@ -158,6 +158,8 @@ pub enum EndKind {
     Diverged,
     /// The runner or the trainer failed.
     Failed,
+    /// The budget ran out first.
+    Unfinished,
 }
 
 impl EndKind {
@@ -168,6 +170,7 @@ impl EndKind {
             EndKind::StoppedInTraining => "stopped-in-training",
             EndKind::Diverged => "diverged",
             EndKind::Failed => "failed",
+            EndKind::Unfinished => "unfinished",
         }
     }
 
@@ -178,6 +181,7 @@ impl EndKind {
             EndKind::StoppedInTraining,
             EndKind::Diverged,
             EndKind::Failed,
+            EndKind::Unfinished,
         ];
         all.into_iter().find(|kind| kind.name() == name)
     }
@@ -211,8 +215,19 @@ pub struct Told {
     pub proposed: u64,
     /// Hypervolume afterwards.
     pub hypervolume: f64,
-    /// Members of the front afterwards.
-    pub front: Vec<CandidateId>,
+    /// Members of the front afterwards, by candidate number.
+    pub front: Vec<FrontMember>,
     /// Seconds since the start of the run.
     pub at_s: f64,
+}
+
+/// A member of the front as it was known then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FrontMember {
+    /// Which candidate.
+    pub candidate: CandidateId,
+    /// Objectives, in the run's order.
+    pub values: Vec<f64>,
+    /// What a repeat is expected to lie in, for each objective.
+    pub intervals: Vec<[f64; 2]>,
 }

@@ -159,7 +159,7 @@ fn insert_trained(c: &Connection, run: &str, seq: i64, record: &Trained) -> rusq
     for (position, o) in outcomes.iter().enumerate() {
         insert(
             c,
-            "INSERT INTO outcome VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO outcome VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 run,
                 candidate,
@@ -167,6 +167,7 @@ fn insert_trained(c: &Connection, run: &str, seq: i64, record: &Trained) -> rusq
                 o.step.morphism,
                 o.step.site.0,
                 o.step.choice,
+                json(&o.step.edit),
                 o.error_before,
                 o.error_after
             ],

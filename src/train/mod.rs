@@ -2,11 +2,21 @@
 //!
 //! [`Trainer`] is the door; nothing in it supposes a processor of this machine.
 
+mod cpu;
+mod formula;
+
+pub use cpu::Cpu;
+pub use cpu::Level;
+pub use cpu::Profile;
+pub use cpu::Simd;
+pub use formula::Formula;
+
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::Serialize;
 
+pub use crate::data::Augment;
 use crate::data::DataSet;
 use crate::data::Samples;
 use crate::graph::Activations;
@@ -101,20 +111,6 @@ pub struct TrainPlan {
     pub threads: usize,
 }
 
-/// What is done to training images; zeros do nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Augment {
-    /// Largest shift along both axes, in pixels.
-    pub shift: usize,
-    /// Mirror left and right with probability 1/2; wrong for digits and text.
-    pub flip: bool,
-    /// Side of the square that is blanked; 0 for none.
-    pub cutout: usize,
-    /// Alpha of the Beta distribution of mixup; 0 for none.
-    pub mixup: f32,
-}
-
 /// Distillation: part of the loss is the cross entropy to a teacher's softened outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distill {
@@ -198,4 +194,31 @@ pub enum TrainError {
         /// Counted from 1; 0 outside of training.
         epoch: u32,
     },
+    /// The images do not fit the network.
+    #[error(
+        "the network reads images of {}, but these are {}; use a data set of the network's shape",
+        text(network),
+        text(images)
+    )]
+    WrongShape {
+        /// `[C, H, W]` of the input.
+        network: [usize; 3],
+        /// `[C, H, W]` of the images.
+        images: [usize; 3],
+    },
+    /// The classes do not fit the network.
+    #[error(
+        "the network has {outputs} outputs for {classes} classes; replace its last linear layer"
+    )]
+    WrongClasses {
+        /// Outputs of the network.
+        outputs: usize,
+        /// Classes of the data set.
+        classes: usize,
+    },
+}
+
+/// `3×32×32`.
+fn text(shape: &[usize; 3]) -> String {
+    shape.map(|n| n.to_string()).join("×")
 }

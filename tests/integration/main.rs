@@ -1,11 +1,18 @@
 //! All integration tests in one binary: one link, one run.
-#![expect(clippy::unwrap_used, reason = "what helps a test may fail like a test")]
-
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod architecture;
+mod data;
+mod device;
+mod graph;
 mod latency;
+mod measure;
+mod morphisms;
 mod networks;
+mod onnx;
 mod pareto;
 mod report;
+mod space;
 mod store;
 mod store_process;
 mod support;
+mod train;

@@ -112,6 +112,7 @@ CREATE TABLE outcome (
     morphism     TEXT    NOT NULL,
     site         INTEGER NOT NULL,
     choice       TEXT    NOT NULL,
+    edit_json    TEXT    NOT NULL,
     error_before REAL    NOT NULL,
     error_after  REAL    NOT NULL,
     PRIMARY KEY (run, candidate, position),

@@ -1,3 +1,5 @@
 //! What several tests share.
+pub mod activations;
+pub mod models;
 pub mod networks;
 pub mod runs;

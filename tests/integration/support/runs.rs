@@ -1,5 +1,6 @@
 //! A made-up run that looks like a real one: deterministic records for the store and the report.
 use citronade::graph::*;
+use citronade::morphism::Choice;
 use citronade::morphism::Step;
 use citronade::pareto::Objective;
 use citronade::pareto::Reference;
@@ -119,7 +120,8 @@ impl MadeUp {
                 ("widen", format!("{channels} → {} channels", channels * 3 / 2))
             }
         };
-        Step { morphism: morphism.to_owned(), site: NodeId(at as u32 + 1), choice }
+        let edit = Choice::Insert { kernel: 3 };
+        Step { morphism: morphism.to_owned(), site: NodeId(at as u32 + 1), choice, edit }
     }
 
     /// The life of one candidate, recorded as it goes.
@@ -189,6 +191,7 @@ impl MadeUp {
             EndKind::StoppedInTraining => "its curve cannot enter the front",
             EndKind::Diverged => "the loss is not finite",
             EndKind::Failed => "the runner ended with status 101",
+            EndKind::Unfinished => "the budget was spent first",
         };
         self.clock_s += 0.8 * f64::from(epochs);
         let reason = reason.to_owned();
@@ -246,7 +249,8 @@ impl MadeUp {
 
     /// Measures the front again and tells the generation.
     fn tell(&mut self, generation: u32, candidates: Vec<CandidateId>) {
-        let front: Vec<CandidateId> = self.front().iter().map(|c| c.id).collect();
+        let members = self.front();
+        let front: Vec<CandidateId> = members.iter().map(|c| c.id).collect();
         for &id in &front {
             let at = self.alive.iter().position(|c| c.id == id).unwrap();
             let mut member = self.alive[at].clone();
@@ -260,7 +264,7 @@ impl MadeUp {
             candidates,
             proposed: self.proposed,
             hypervolume: self.hypervolume(),
-            front,
+            front: members.iter().map(front_member).collect(),
             at_s: self.clock_s,
         }));
     }
@@ -292,6 +296,14 @@ impl MadeUp {
         let sum: f64 = (0..12).map(|_| self.rng.random::<f64>()).sum();
         deviation * (sum - 6.0)
     }
+}
+
+/// As the engine writes a member: error, latency, parameters.
+fn front_member(c: &Candidate) -> FrontMember {
+    let values = vec![c.error, c.latency_us, build(&c.blocks).cost().parameters as f64];
+    let around = |half: f64| move |v: &f64| [v * (1.0 - half), v * (1.0 + half)];
+    let intervals = values.iter().zip([0.0, 0.02, 0.0]).map(|(v, half)| around(half)(v)).collect();
+    FrontMember { candidate: c.id, values, intervals }
 }
 
 /// Blocks of convolution, batch normalisation and ReLU on an 8×8 image of ten classes.

@@ -1,0 +1,93 @@
+//! How exact the exact morphisms are: `cargo bench --bench exactness [CASES]`, 10,000 by default.
+//!
+//! Each case is a random network (half of them of all operations, half from the search space), a
+//! random exact morphism that applies there, and a random site. Prints, for each morphism, the
+//! largest difference between an output of parent and child, as a share of the parent's largest
+//! output, and the structures made in a second.
+#![expect(clippy::print_stdout, reason = "the table is the result")]
+#![expect(clippy::unwrap_used, reason = "a benchmark may fail like a test")]
+
+#[path = "../tests/integration/support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use citronade::graph::*;
+use citronade::morphism::*;
+use citronade::space::MorphismSpace;
+use rand::RngExt;
+use rand::SeedableRng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::support::activations::observe_samples;
+use crate::support::networks::random_network;
+use crate::support::networks::random_sample;
+use crate::support::networks::random_weights;
+use crate::support::networks::relative_gap;
+
+fn main() {
+    let cases = std::env::args().find_map(|a| a.parse().ok()).unwrap_or(10_000);
+    let mut gaps: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
+    for (name, gap) in (0..).filter_map(case).take(cases) {
+        gaps.entry(name).or_default().push(gap);
+    }
+    println!("{:<18}{:>8}{:>14}", "morphism", "cases", "largest gap");
+    for (name, gaps) in &gaps {
+        println!("{name:<18}{:>8}{:>14.1e}", gaps.len(), largest(gaps));
+    }
+    let all = gaps.values().flatten().copied().collect::<Vec<f32>>();
+    println!("{:<18}{:>8}{:>14.1e}", "all", all.len(), largest(&all));
+    println!("{:.0} structures a second", structures_a_second());
+}
+
+fn largest(gaps: &[f32]) -> f32 {
+    gaps.iter().fold(0.0, |m: f32, &gap| m.max(gap))
+}
+
+/// One random network, exact morphism and site: the morphism's name and the gap. `None` for the
+/// rare network where none applies.
+fn case(seed: u64) -> Option<(&'static str, f32)> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let parent = any_network(seed, &mut rng);
+    let applicable = catalogue().iter().filter_map(|m| {
+        let sites = m.sites(&parent.graph);
+        (m.exactness() == Exactness::Exact && !sites.is_empty()).then_some((*m, sites))
+    });
+    let (morphism, sites) = applicable.collect::<Vec<_>>().choose(&mut rng)?.clone();
+    let site = *sites.choose(&mut rng)?;
+    let applied = morphism.apply(&parent.graph, site, &mut rng).unwrap();
+    let samples: Vec<_> = (0..4).map(|_| random_sample(&parent, &mut rng)).collect();
+    let wanted = morphism.observes(&parent.graph, &applied);
+    let seen = observe_samples(&parent, &wanted, &samples);
+    let child = morphism.initialise(&parent, &applied, &seen, &mut rng).unwrap();
+    check_network(&child).unwrap();
+    let sample = random_sample(&parent, &mut rng);
+    Some((morphism.name(), relative_gap(&eval(&parent, &sample), &eval(&child, &sample))))
+}
+
+fn any_network(seed: u64, rng: &mut ChaCha8Rng) -> Network {
+    if seed.is_multiple_of(2) {
+        return random_network(seed);
+    }
+    let channels = rng.random_range(1..=3);
+    let graph = MorphismSpace::new([channels, 8, 8], 10, 1_400).sample(rng);
+    let weights = random_weights(&graph, rng);
+    Network { graph, weights }
+}
+
+/// How many children [`MorphismSpace::mutate`] makes, 1 to 3 morphisms each.
+fn structures_a_second() -> f64 {
+    let space = MorphismSpace::new([1, 28, 28], 10, 50_000);
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let parents: Vec<Graph> = (0..50).map(|_| space.sample(&mut rng)).collect();
+    let start = Instant::now();
+    let made = 2_000;
+    for n in 0..made {
+        let steps = rng.random_range(1..=3);
+        let chain = space.mutate(&parents[n % parents.len()], steps, &mut rng);
+        assert_eq!(chain.len(), steps);
+    }
+    made as f64 / start.elapsed().as_secs_f64()
+}

@@ -1,0 +1,85 @@
+//! The runtimes of this device.
+use std::path::Path;
+
+use super::metronome::Metronome;
+use super::protocol::RuntimeFacts;
+use super::runtime::Runtime;
+use super::runtime::RuntimeError;
+use super::runtime::Runtimes;
+use super::tract::Tract;
+
+/// tract, ONNX Runtime where it is installed, and [`Metronome`], which is not listed: it is asked
+/// for by those who know what it is.
+pub struct Installed;
+
+impl Runtimes for Installed {
+    fn list(&self) -> Vec<RuntimeFacts> {
+        vec![facts(&Tract), ort_facts()]
+    }
+
+    fn open(&self, name: &str, library: Option<&Path>) -> Result<Box<dyn Runtime>, RuntimeError> {
+        match name {
+            "tract" => Ok(Box::new(Tract)),
+            "ort" => open_ort(library),
+            "metronome" => Ok(Box::new(Metronome)),
+            other => {
+                let known = "`tract` and `ort`".to_owned();
+                Err(RuntimeError::Unknown { name: other.to_owned(), known })
+            }
+        }
+    }
+}
+
+fn facts(runtime: &dyn Runtime) -> RuntimeFacts {
+    RuntimeFacts {
+        name: runtime.name().to_owned(),
+        version: Some(runtime.version()),
+        library: None,
+        missing: None,
+    }
+}
+
+fn ort_facts() -> RuntimeFacts {
+    let missing = |error: RuntimeError| RuntimeFacts {
+        name: "ort".to_owned(),
+        version: None,
+        library: None,
+        missing: Some(error.to_string()),
+    };
+    #[cfg(feature = "ort")]
+    {
+        let found = find_ort().and_then(|library| {
+            let runtime = super::onnx_runtime::OnnxRuntime::open(&library)?;
+            let library = Some(library.to_string_lossy().into_owned());
+            Ok(RuntimeFacts { library, ..facts(&runtime) })
+        });
+        found.unwrap_or_else(missing)
+    }
+    #[cfg(not(feature = "ort"))]
+    {
+        missing(not_built_in())
+    }
+}
+
+#[cfg(feature = "ort")]
+fn open_ort(library: Option<&Path>) -> Result<Box<dyn Runtime>, RuntimeError> {
+    let library = library.map_or_else(find_ort, |l| Ok(l.to_owned()))?;
+    Ok(Box::new(super::onnx_runtime::OnnxRuntime::open(&library)?))
+}
+
+#[cfg(feature = "ort")]
+fn find_ort() -> Result<std::path::PathBuf, RuntimeError> {
+    let places = super::discovery::Places::of_this_process();
+    places.find().map_err(|reason| RuntimeError::Missing { reason })
+}
+
+#[cfg(not(feature = "ort"))]
+fn open_ort(_library: Option<&Path>) -> Result<Box<dyn Runtime>, RuntimeError> {
+    Err(not_built_in())
+}
+
+#[cfg(not(feature = "ort"))]
+fn not_built_in() -> RuntimeError {
+    let reason = "this agent was built without the feature `ort`; use `tract`".to_owned();
+    RuntimeError::Missing { reason }
+}

@@ -1,0 +1,144 @@
+//! The door to inference libraries.
+use std::path::Path;
+use std::time::Duration;
+
+use super::inputs::InputError;
+use super::inputs::InputSpec;
+use super::inputs::TensorData;
+use super::protocol::MemoryUse;
+use super::protocol::Refusal;
+use super::protocol::RuntimeFacts;
+
+/// An inference library.
+///
+/// The agent calls [`load`](Self::load) at most once per request. A runtime may panic on a bad
+/// model: the caller is guarded.
+pub trait Runtime {
+    /// As requests name it.
+    fn name(&self) -> &'static str;
+
+    /// Its version.
+    fn version(&self) -> String;
+
+    /// Makes `model` ready to run on at most `threads` threads.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError::Model`] if the library refuses the model.
+    fn load(&self, model: Source<'_>, threads: usize) -> Result<Box<dyn Loaded>, RuntimeError>;
+}
+
+/// Where a model is.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// In a file of the device.
+    File(&'a Path),
+    /// In memory.
+    Bytes(&'a [u8]),
+}
+
+/// A model that is ready to run.
+pub trait Loaded {
+    /// What it is to be run on.
+    fn inputs(&self) -> &[InputSpec];
+
+    /// Threads that a run may really use.
+    fn threads(&self) -> usize;
+
+    /// Sets the inputs of all runs to come, which have the shapes of [`inputs`](Self::inputs).
+    fn prepare(&mut self, inputs: Vec<TensorData>) -> Result<(), RuntimeError>;
+
+    /// Runs once and says how long it took, from the prepared inputs to outputs in memory.
+    fn run(&mut self) -> Result<Duration, RuntimeError>;
+
+    /// What the last run computed.
+    fn outputs(&mut self) -> Result<Vec<TensorData>, RuntimeError>;
+
+    /// What memory it takes, if that is not what this process takes.
+    fn simulated_memory(&self) -> Option<MemoryUse> {
+        None
+    }
+}
+
+/// What can go wrong inside the agent.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// Nobody ever heard of it.
+    #[error("there is no runtime `{name}`; this agent knows {known}")]
+    Unknown {
+        /// As the request named it.
+        name: String,
+        /// Names that would have been right.
+        known: String,
+    },
+
+    /// It is not installed.
+    #[error("{reason}")]
+    Missing {
+        /// Where it was looked for, with a way out.
+        reason: String,
+    },
+
+    /// The model file cannot be read.
+    #[error("cannot read the model: {0}")]
+    Unreadable(#[from] std::io::Error),
+
+    /// The model keeps its weights in other files.
+    #[error("tensor `{tensor}` is stored outside the model file; put the weights inside it")]
+    ExternalData {
+        /// The first such tensor.
+        tensor: String,
+    },
+
+    /// The library refused the model, or failed at it.
+    #[error("{runtime} cannot {doing} the model: {reason}")]
+    Model {
+        /// Which library.
+        runtime: &'static str,
+        /// `load` or `run`.
+        doing: &'static str,
+        /// In the library's words.
+        reason: String,
+    },
+
+    /// The model's inputs cannot be made.
+    #[error(transparent)]
+    Inputs(#[from] InputError),
+
+    /// The model wants something that is not a plain tensor of numbers.
+    #[error("`{name}` is of type {element}, which cannot be generated or read back")]
+    Element {
+        /// Name of the input or output.
+        name: String,
+        /// Its type, in the library's words.
+        element: String,
+    },
+}
+
+impl RuntimeError {
+    /// Whose fault it is.
+    pub fn kind(&self) -> Refusal {
+        match self {
+            Self::Unknown { .. } | Self::Missing { .. } => Refusal::Runtime,
+            Self::Inputs(InputError::Mismatch { .. }) => Refusal::Request,
+            Self::Inputs(InputError::TooLarge { .. })
+            | Self::Unreadable(_)
+            | Self::ExternalData { .. }
+            | Self::Model { .. }
+            | Self::Element { .. } => Refusal::Model,
+        }
+    }
+}
+
+/// The runtimes that an agent offers.
+pub trait Runtimes {
+    /// All known ones, the ready ones first in the order of preference.
+    fn list(&self) -> Vec<RuntimeFacts>;
+
+    /// The one called `name`, from `library` where that is given.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError::Unknown`] and [`RuntimeError::Missing`].
+    fn open(&self, name: &str, library: Option<&Path>) -> Result<Box<dyn Runtime>, RuntimeError>;
+}

@@ -1,0 +1,199 @@
+//! tract, compiled in.
+use std::fmt::Display;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::DimLike;
+use tract_onnx::tract_core::internal::multithread::Executor;
+use tract_onnx::tract_core::runtime::RunOptions;
+use tract_onnx::tract_hir::infer::Factoid;
+
+use super::external;
+use super::inputs::Element;
+use super::inputs::InputSpec;
+use super::inputs::TensorData;
+use super::inputs::finite;
+use super::runtime::Loaded;
+use super::runtime::Runtime;
+use super::runtime::RuntimeError;
+use super::runtime::Source;
+
+/// Version of the crate this agent was built with, as in `Cargo.lock`.
+const VERSION: &str = "0.23.9";
+
+/// The runtime that is always there.
+pub struct Tract;
+
+struct TractModel {
+    plan: Arc<TypedRunnableModel>,
+    inputs: Vec<InputSpec>,
+    outputs: Vec<String>,
+    threads: usize,
+    prepared: TVec<TValue>,
+    computed: TVec<TValue>,
+}
+
+impl Runtime for Tract {
+    fn name(&self) -> &'static str {
+        "tract"
+    }
+
+    fn version(&self) -> String {
+        VERSION.to_owned()
+    }
+
+    fn load(&self, model: Source<'_>, threads: usize) -> Result<Box<dyn Loaded>, RuntimeError> {
+        let model = read(model)?;
+        let inputs = specs(&model)?;
+        let outputs = names_of_outputs(&model);
+        let model = fixed(model, &inputs).map_err(|e| failed("load", &e))?;
+        let options = RunOptions { executor: Some(executor(threads)), ..RunOptions::default() };
+        let plan = model.into_runnable_with_options(&options).map_err(|e| failed("load", &e))?;
+        let (prepared, computed) = (tvec!(), tvec!());
+        Ok(Box::new(TractModel { plan, inputs, outputs, threads, prepared, computed }))
+    }
+}
+
+impl Loaded for TractModel {
+    fn inputs(&self) -> &[InputSpec] {
+        &self.inputs
+    }
+
+    fn threads(&self) -> usize {
+        self.threads
+    }
+
+    fn prepare(&mut self, inputs: Vec<TensorData>) -> Result<(), RuntimeError> {
+        let tensors = inputs.iter().map(tensor).collect::<Result<TVec<_>, _>>();
+        self.prepared = tensors.map_err(|e| failed("run", &e))?;
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<Duration, RuntimeError> {
+        let inputs = self.prepared.clone();
+        self.computed.clear();
+        let start = Instant::now();
+        let outputs = self.plan.run(black_box(inputs));
+        let duration = start.elapsed();
+        self.computed = black_box(outputs).map_err(|e| failed("run", &e))?;
+        Ok(duration)
+    }
+
+    fn outputs(&mut self) -> Result<Vec<TensorData>, RuntimeError> {
+        self.outputs.iter().zip(&self.computed).map(|(name, value)| data(name, value)).collect()
+    }
+}
+
+/// A pool of `threads`; one thread runs without any pool.
+fn executor(threads: usize) -> Executor {
+    match threads {
+        0 | 1 => Executor::SingleThread,
+        n => Executor::multithread(n),
+    }
+}
+
+fn read(model: Source<'_>) -> Result<InferenceModel, RuntimeError> {
+    let proto = external::read(model)?;
+    let parsed = onnx().parse(&proto, None).map_err(|e| failed("load", &e))?;
+    match parsed.unresolved_inputs.first() {
+        None => Ok(parsed.model),
+        Some(name) => Err(failed("load", format!("nothing computes `{name}`"))),
+    }
+}
+
+/// Inputs as the model declares them, open dimensions as 1.
+fn specs(model: &InferenceModel) -> Result<Vec<InputSpec>, RuntimeError> {
+    let outlets = model.input_outlets().map_err(|e| failed("load", &e))?;
+    outlets
+        .iter()
+        .map(|outlet| {
+            let name = model.node(outlet.node).name.clone();
+            let fact = model.outlet_fact(*outlet).map_err(|e| failed("load", &e))?;
+            let element = match fact.datum_type.concretize() {
+                Some(datum) => element(&name, datum)?,
+                None => return Err(failed("load", format!("input `{name}` has no type"))),
+            };
+            let dims = fact
+                .shape
+                .dims()
+                .map(|d| d.concretize().and_then(|d| d.to_usize().ok()).unwrap_or(1));
+            Ok(InputSpec { shape: dims.collect(), name, element })
+        })
+        .collect()
+}
+
+fn names_of_outputs(model: &InferenceModel) -> Vec<String> {
+    let outlets = model.output_outlets().unwrap_or_default();
+    let name = |o: &OutletId| match model.outlet_label(*o) {
+        Some(label) => label.to_owned(),
+        None => model.node(o.node).name.clone(),
+    };
+    outlets.iter().map(name).collect()
+}
+
+/// The model for exactly these inputs, optimised.
+fn fixed(mut model: InferenceModel, inputs: &[InputSpec]) -> TractResult<TypedModel> {
+    for (i, input) in inputs.iter().enumerate() {
+        let fact = InferenceFact::dt_shape(datum(input.element), &input.shape);
+        model.set_input_fact(i, fact)?;
+    }
+    model.into_optimized()
+}
+
+fn datum(element: Element) -> DatumType {
+    match element {
+        Element::F32 => DatumType::F32,
+        Element::F64 => DatumType::F64,
+        Element::I8 => DatumType::I8,
+        Element::I16 => DatumType::I16,
+        Element::I32 => DatumType::I32,
+        Element::I64 => DatumType::I64,
+        Element::U8 => DatumType::U8,
+        Element::U16 => DatumType::U16,
+        Element::U32 => DatumType::U32,
+        Element::U64 => DatumType::U64,
+        Element::Bool => DatumType::Bool,
+    }
+}
+
+fn element(name: &str, datum: DatumType) -> Result<Element, RuntimeError> {
+    Ok(match datum.unquantized() {
+        DatumType::F32 => Element::F32,
+        DatumType::F64 => Element::F64,
+        DatumType::I8 => Element::I8,
+        DatumType::I16 => Element::I16,
+        DatumType::I32 => Element::I32,
+        DatumType::I64 => Element::I64,
+        DatumType::U8 => Element::U8,
+        DatumType::U16 => Element::U16,
+        DatumType::U32 => Element::U32,
+        DatumType::U64 => Element::U64,
+        DatumType::Bool => Element::Bool,
+        other => {
+            let element = format!("{other:?}");
+            return Err(RuntimeError::Element { name: name.to_owned(), element });
+        }
+    })
+}
+
+fn tensor(data: &TensorData) -> TractResult<TValue> {
+    let values: Vec<f64> = data.values.iter().map(|v| v.unwrap_or(f64::NAN)).collect();
+    let tensor = Tensor::from_shape(&data.shape, &values)?;
+    Ok(tensor.cast_to_dt(datum(data.element))?.into_owned().into_tvalue())
+}
+
+fn data(name: &str, value: &TValue) -> Result<TensorData, RuntimeError> {
+    let element = element(name, value.datum_type())?;
+    let values = value.cast_to::<f64>().map_err(|e| failed("run", &e))?;
+    let values = values.to_plain_array_view::<f64>().map_err(|e| failed("run", &e))?;
+    let (name, shape) = (name.to_owned(), value.shape().to_vec());
+    Ok(TensorData { name, element, shape, values: values.iter().map(|v| finite(*v)).collect() })
+}
+
+/// The whole chain of causes in one line; `{:#}` is what tract's errors offer for it.
+fn failed(doing: &'static str, error: impl Display) -> RuntimeError {
+    RuntimeError::Model { runtime: "tract", doing, reason: format!("{error:#}") }
+}

@@ -1,0 +1,233 @@
+//! What may be typed.
+use std::path::PathBuf;
+
+use clap::Parser;
+use clap::Subcommand;
+
+/// Finds neural networks for your phone or board: grown by morphisms, measured on the device.
+#[derive(Debug, Parser)]
+#[command(name = "citronade", version, max_term_width = 100)]
+pub struct Args {
+    /// Print one JSON object (or one a line) instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say less.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Search for a Pareto front, or go on with the search in the store
+    Search(Box<Search>),
+    /// Write a commented configuration and check the data
+    Init(Init),
+    /// Show the Pareto front
+    Front(Front),
+    /// Show one candidate: objectives, lineage, training curve
+    Show(Show),
+    /// Write front members as ONNX with weights, model card and a snippet
+    Export(Export),
+    /// Write one self-contained HTML page about the run
+    Report(Report),
+    /// Measure an ONNX file: latency, memory, and whether the figures can be trusted
+    Measure(Measure),
+    /// List the data sets
+    Datasets,
+    /// List the strategies
+    Strategies,
+    /// List the morphisms
+    Morphisms,
+    /// Say what works on this machine and what does not, with the fix
+    Doctor,
+    /// Remove blobs that no candidate refers to
+    Gc(Stored),
+    /// Serve measuring requests on standard input (the local device starts this)
+    #[command(hide = true)]
+    Agent,
+    /// Print a completion script
+    Completions {
+        /// For this shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Which store, which run.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Stored {
+    /// The store.
+    #[arg(long, value_name = "FILE", default_value = "citronade.db")]
+    pub store: PathBuf,
+    /// The run; by default the newest.
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+}
+
+/// Arguments of `search`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  citronade search\n  citronade search --data fashion-mnist \
+--limit 'latency<=1ms' --budget 60min\n  citronade search my-search.toml --new")]
+pub struct Search {
+    /// Configuration (see `citronade init`); flags win over it.
+    #[arg(value_name = "CONFIG.toml")]
+    pub config: Option<PathBuf>,
+    /// `digits`, `fashion-mnist`, a folder of class folders, an IDX folder or an npz file.
+    #[arg(long, value_name = "PATH|NAME")]
+    pub data: Option<String>,
+    /// Use at most so many training images.
+    #[arg(long, value_name = "N")]
+    pub data_limit: Option<usize>,
+    /// The device that is measured.
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// `tract` or `ort`.
+    #[arg(long, value_name = "NAME")]
+    pub runtime: Option<String>,
+    /// Threads of the runtime.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Who trains: `cpu`.
+    #[arg(long, value_name = "NAME")]
+    pub trainer: Option<String>,
+    /// What is minimised, e.g. `error,latency,memory`.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub objectives: Option<Vec<String>>,
+    /// A hard limit, e.g. `latency<=8ms`; may be given several times.
+    #[arg(long, value_name = "LIMIT")]
+    pub limit: Vec<String>,
+    /// How candidates are found.
+    #[arg(long, value_name = "NAME")]
+    pub strategy: Option<String>,
+    /// How children are chosen: `surrogate` or `density`.
+    #[arg(long, value_name = "RULE")]
+    pub acceptance: Option<String>,
+    /// Train every child from scratch (for comparison).
+    #[arg(long)]
+    pub no_inherit: bool,
+    /// When to stop, e.g. `10min`, `200candidates`, `300epochs`, over the whole run; may be given
+    /// several times.
+    #[arg(long, value_name = "BUDGET")]
+    pub budget: Vec<String>,
+    /// Of every random draw.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Scale of the hypervolume: read from this file, or written to it by the first run.
+    #[arg(long, value_name = "FILE")]
+    pub reference: Option<PathBuf>,
+    /// The store.
+    #[arg(long, value_name = "FILE", default_value = "citronade.db")]
+    pub store: PathBuf,
+    /// Begin a new run in the store instead of going on with the newest.
+    #[arg(long)]
+    pub new: bool,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, clap::Args)]
+pub struct Init {
+    /// As in `search`.
+    #[arg(long, value_name = "PATH|NAME", default_value = "digits")]
+    pub data: String,
+    /// The device that is measured.
+    #[arg(long, value_name = "NAME", default_value = "local")]
+    pub device: String,
+    /// A hard limit, e.g. `latency<=8ms`; may be given several times.
+    #[arg(long, value_name = "LIMIT")]
+    pub limit: Vec<String>,
+    /// Where to write; `-` for standard output.
+    #[arg(long, value_name = "FILE", default_value = "citronade.toml")]
+    pub out: PathBuf,
+}
+
+/// Arguments of `front`.
+#[derive(Debug, clap::Args)]
+pub struct Front {
+    #[command(flatten)]
+    pub stored: Stored,
+    /// Only for this device.
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// Comma-separated values instead of a table.
+    #[arg(long)]
+    pub csv: bool,
+    /// Draw the front in the terminal.
+    #[arg(long)]
+    pub plot: bool,
+    /// Also draw it into this file.
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Also draw it into this file.
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
+}
+
+/// Arguments of `show`.
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    /// Number of the candidate.
+    pub id: u64,
+    #[command(flatten)]
+    pub stored: Stored,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["ids", "knee", "front"]))]
+pub struct Export {
+    /// Numbers of candidates.
+    pub ids: Vec<u64>,
+    /// The knee of the front.
+    #[arg(long)]
+    pub knee: bool,
+    /// Every member of the front.
+    #[arg(long)]
+    pub front: bool,
+    /// Folder to write into; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub stored: Stored,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, clap::Args)]
+pub struct Report {
+    /// The page.
+    #[arg(long, value_name = "FILE.html")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub stored: Stored,
+}
+
+/// Arguments of `measure`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  citronade measure model.onnx --runtime ort --threads 2 --json")]
+pub struct Measure {
+    /// The model.
+    #[arg(value_name = "MODEL.onnx")]
+    pub model: PathBuf,
+    /// The device.
+    #[arg(long, value_name = "NAME", default_value = "local")]
+    pub device: String,
+    /// `tract` or `ort`.
+    #[arg(long, value_name = "NAME", default_value = "tract")]
+    pub runtime: String,
+    /// Threads of the runtime.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub threads: usize,
+    /// How thorough: `screen`, `search` or `final`.
+    #[arg(long, value_name = "LEVEL", default_value = "final")]
+    pub level: String,
+}

@@ -1,0 +1,86 @@
+//! `citronade doctor`: what works here, what does not, and the fix.
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::data;
+use crate::device;
+use crate::measure::Bench;
+use crate::train::Simd;
+
+use super::Exit;
+use super::output;
+
+/// One thing that was looked at.
+#[derive(Serialize)]
+struct Finding {
+    what: &'static str,
+    ok: bool,
+    found: String,
+    fix: Option<String>,
+}
+
+/// Looks at everything that a search needs; missing extras are no failure.
+pub fn run(json: bool) -> anyhow::Result<Exit> {
+    let mut findings = vec![processor(), folder()];
+    findings.extend(["tract", "ort"].map(runtime));
+    findings.extend(data::datasets().into_iter().map(|set| Finding {
+        what: "data set",
+        ok: set.missing.is_none(),
+        found: format!("{}: {}", set.name, set.about),
+        fix: set.missing.map(str::to_owned),
+    }));
+    let lines = findings.iter().map(|finding| match json {
+        true => serde_json::to_string(finding).expect("a finding is plain data"),
+        false => line(finding),
+    });
+    output::result(&lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn line(finding: &Finding) -> String {
+    let mark = if finding.ok { "ok     " } else { "missing" };
+    let fix = finding.fix.as_ref().map_or(String::new(), |fix| format!("\n{:21}fix: {fix}", ""));
+    format!("{mark}  {:<10}  {}{fix}", finding.what, finding.found)
+}
+
+fn processor() -> Finding {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let found = format!("{cores} cores, trains with {:?} instructions", Simd::detect());
+    Finding { what: "processor", ok: true, found, fix: None }
+}
+
+fn folder() -> Finding {
+    let made = tempfile::Builder::new().prefix(".citronade-").tempfile_in(Path::new("."));
+    Finding {
+        what: "folder",
+        ok: made.is_ok(),
+        found: match &made {
+            Ok(_) => "the current folder can hold a store".to_owned(),
+            Err(error) => format!("the current folder cannot hold a store: {error}"),
+        },
+        fix: made.err().map(|_| "change to another folder, or give --store FILE".to_owned()),
+    }
+}
+
+fn runtime(name: &'static str) -> Finding {
+    let opened = device::parse("local").map_err(anyhow::Error::from).and_then(|local| {
+        let bench = Bench::open(local, name, 1)?;
+        Ok(bench.runtime().version.clone().unwrap_or_default())
+    });
+    match opened {
+        Ok(version) => {
+            let found = format!("{name} {version} runs on this machine");
+            Finding { what: "runtime", ok: true, found, fix: None }
+        }
+        Err(error) => Finding {
+            what: "runtime",
+            ok: false,
+            found: format!("{name}: {error}"),
+            fix: (name == "ort").then(|| {
+                "pip install onnxruntime, or set ORT_DYLIB_PATH to libonnxruntime.so; tract works \
+                 without"
+                    .to_owned()
+            }),
+        },
+    }
+}

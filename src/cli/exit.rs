@@ -1,0 +1,94 @@
+//! Exit codes: API, decided in one place.
+use std::process::ExitCode;
+
+use crate::data::DataError;
+use crate::engine::ConfigError;
+use crate::engine::EngineError;
+use crate::measure::MeasureError;
+use crate::store::StoreError;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Unexpected failure.
+    Failure = 1,
+    /// Wrong usage.
+    Usage = 2,
+    /// Bad configuration, data or model.
+    BadInput = 3,
+    /// Nothing selected: an empty front, no such candidate.
+    Nothing = 4,
+    /// The device is unknown, unavailable or unhealthy.
+    Device = 12,
+    /// The store is in use by another process.
+    StoreInUse = 20,
+    /// Interrupted; the state is saved.
+    Interrupted = 130,
+}
+
+/// A selection that selects nothing; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NothingSelected(pub String);
+
+/// A value on the command line that cannot be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+impl Exit {
+    /// The code for an error: the first cause that has one.
+    pub fn of(error: &anyhow::Error) -> Exit {
+        let known = error.chain().find_map(of_cause);
+        known.unwrap_or(Exit::Failure)
+    }
+}
+
+fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    if cause.is::<UsageError>() {
+        return Some(Exit::Usage);
+    }
+    if cause.is::<NothingSelected>() {
+        return Some(Exit::Nothing);
+    }
+    if cause.is::<DataError>() || cause.is::<ConfigError>() {
+        return Some(Exit::BadInput);
+    }
+    if let Some(error) = cause.downcast_ref::<StoreError>() {
+        return Some(of_store(error));
+    }
+    if let Some(error) = cause.downcast_ref::<MeasureError>() {
+        return Some(of_measure(error));
+    }
+    match cause.downcast_ref::<EngineError>()? {
+        EngineError::Store(error) => Some(of_store(error)),
+        EngineError::Measure(error) => Some(of_measure(error)),
+        EngineError::ImpossibleLimit { .. } => Some(Exit::BadInput),
+        EngineError::NothingTrained { .. }
+        | EngineError::Weights { .. }
+        | EngineError::Replay(_)
+        | EngineError::Reference(_) => None,
+    }
+}
+
+fn of_store(error: &StoreError) -> Exit {
+    match error.is_busy() {
+        true => Exit::StoreInUse,
+        false => Exit::BadInput,
+    }
+}
+
+fn of_measure(error: &MeasureError) -> Exit {
+    match error.is_the_models_fault() {
+        true => Exit::BadInput,
+        false => Exit::Device,
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}

@@ -1,0 +1,137 @@
+//! What `citronade export` writes for a candidate.
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::json;
+
+use crate::graph::Graph;
+use crate::report::Front;
+use crate::store::CandidateId;
+use crate::store::Reader;
+use crate::store::RunRecord;
+use crate::store::Trained;
+use crate::units::Bytes;
+use crate::units::Fraction;
+use crate::units::Micros;
+
+use super::exit::NothingSelected;
+use super::inspect::write;
+
+/// Writes the ONNX file, the weights, a model card (Markdown and JSON) and a snippet of code with
+/// the settings that were measured; returns the paths.
+pub fn candidate(
+    reader: &Reader,
+    run: &RunRecord,
+    front: &Front,
+    id: CandidateId,
+    folder: &Path,
+) -> anyhow::Result<Vec<String>> {
+    let whole = reader.candidate(&run.id, id)?;
+    let trained = whole.as_ref().and_then(|w| w.trained.as_ref().zip(Some(&w.accepted)));
+    let nothing = || NothingSelected(format!("run {} has no trained candidate {id}", run.id));
+    let (trained, accepted) = trained.ok_or_else(nothing)?;
+    let Some((onnx, weights)) = trained.onnx.as_ref().zip(trained.weights.as_ref()) else {
+        let text = format!("candidate {id} was trained without keeping files");
+        return Err(NothingSelected(text).into());
+    };
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+    let name = format!("candidate-{id}");
+    let card = card(run, front, trained, &accepted.graph, id);
+    let files = [
+        (format!("{name}.onnx"), reader.blob(onnx)?),
+        (format!("{name}.safetensors"), reader.blob(weights)?),
+        (format!("{name}.json"), serde_json::to_vec_pretty(&card)?),
+        (format!("{name}.md"), markdown(&card, run, id).into_bytes()),
+        (format!("{name}.py"), snippet(run, &name).into_bytes()),
+    ];
+    let mut written = Vec::new();
+    for (file, bytes) in files {
+        let path = folder.join(file);
+        write(&path, &bytes)?;
+        written.push(path.display().to_string());
+    }
+    Ok(written)
+}
+
+fn card(
+    run: &RunRecord,
+    front: &Front,
+    trained: &Trained,
+    graph: &Graph,
+    id: CandidateId,
+) -> serde_json::Value {
+    let all = front.members.iter().chain(&front.others);
+    let row = all.map(|c| &c.row).find(|row| row.id == id);
+    let measurement = row.and_then(|r| r.measurement.as_ref());
+    let cost = graph.cost();
+    json!({
+        "schema": "citronade.card.v1",
+        "run": run.id,
+        "candidate": id,
+        "data": run.data,
+        "data_hash": run.data_hash,
+        "device": run.device,
+        "runtime": run.runtime,
+        "threads": run.threads,
+        "error": trained.error,
+        "error_interval": trained.error_interval,
+        "test_error": row.and_then(|r| r.test_error),
+        "latency_us": measurement.map(|m| m.latency_us),
+        "latency_interval_us": measurement.map(|m| m.latency_interval_us),
+        "memory_bytes": measurement.and_then(|m| m.memory_bytes),
+        "parameters": cost.parameters,
+        "macs": cost.macs,
+        "lineage": front.lineage(id),
+        "onnx_blake3": trained.onnx,
+        "weights_blake3": trained.weights,
+        "config": serde_json::from_str::<serde_json::Value>(&run.config).ok(),
+    })
+}
+
+fn markdown(card: &serde_json::Value, run: &RunRecord, id: CandidateId) -> String {
+    let number = |key: &str| card[key].as_f64();
+    let known = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());
+    let latency = known(number("latency_us").map(|us| Micros(us).to_string()));
+    let memory = known(number("memory_bytes").map(|b| Bytes(b as u64).to_string()));
+    let error = known(number("error").map(|e| Fraction(e).to_string()));
+    let test = known(number("test_error").map(|e| Fraction(e).to_string()));
+    format!(
+        "# Candidate {id} of run {}\n\n\
+         | what | figure |\n| --- | --- |\n\
+         | data | {} |\n| validation error | {error} |\n| test error | {test} |\n\
+         | latency (p50) | {latency} on {} with {}, {} thread(s) |\n\
+         | memory above the runtime | {memory} |\n| parameters | {} |\n\
+         | multiply-accumulates | {} |\n| BLAKE3 of the ONNX file | `{}` |\n\n\
+         Input: raw pixel values, `float32 [1, C, H, W]`, as the data set has them; normalisation is \
+         part of the model. Output: one score for each class.\n\n\
+         Repeat the measurement: `citronade measure candidate-{id}.onnx --runtime {} --threads {}`\n",
+        run.id,
+        run.data,
+        run.device,
+        run.runtime,
+        run.threads,
+        card["parameters"],
+        card["macs"],
+        card["onnx_blake3"].as_str().unwrap_or("unknown"),
+        run.runtime.split(' ').next().unwrap_or("tract"),
+        run.threads,
+    )
+}
+
+/// Python, since every runtime can be tried from it; the settings are those of the measurement.
+fn snippet(run: &RunRecord, name: &str) -> String {
+    format!(
+        "# Runs {name}.onnx with the settings that were measured.\n\
+         import numpy as np\n\
+         import onnxruntime as ort\n\n\
+         options = ort.SessionOptions()\n\
+         options.intra_op_num_threads = {}\n\
+         session = ort.InferenceSession(\"{name}.onnx\", options, providers=[\"CPUExecutionProvider\"])\n\
+         shape = session.get_inputs()[0].shape\n\
+         pixels = np.zeros(shape, dtype=np.float32)  # raw pixel values, not normalised\n\
+         print(session.run(None, {{\"input\": pixels}})[0])\n",
+        run.threads
+    )
+}

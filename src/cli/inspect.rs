@@ -1,0 +1,254 @@
+//! Commands that read a store: `front`, `show`, `export`, `report`, `gc`.
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use serde_json::json;
+
+use crate::report;
+use crate::report::RunReport;
+use crate::store::Reader;
+use crate::store::RunRecord;
+use crate::store::Store;
+use crate::store::Whole;
+use crate::units::Bytes;
+use crate::units::Fraction;
+use crate::units::Macs;
+use crate::units::Micros;
+
+use super::Exit;
+use super::args;
+use super::args::Stored;
+use super::exit::NothingSelected;
+use super::exit::UsageError;
+use super::export;
+use super::output;
+use super::search::store_flag;
+
+/// Rows of the plot in the terminal.
+const PLOT_ROWS: usize = 24;
+
+/// Opens a store for reading.
+pub fn open(path: &Path) -> anyhow::Result<Reader> {
+    Reader::open(path).with_context(|| format!("cannot read the store `{}`", path.display()))
+}
+
+/// The run that the arguments name.
+pub fn run_of(stored: &Stored) -> anyhow::Result<(Reader, RunRecord)> {
+    let reader = open(&stored.store)?;
+    let run = match &stored.run {
+        Some(id) => Some(reader.run(id)?),
+        None => reader.newest_run()?,
+    };
+    let nothing = || {
+        let store = stored.store.display();
+        NothingSelected(format!("there is no run in `{store}` yet; begin with `citronade search`"))
+    };
+    Ok((reader, run.ok_or_else(nothing)?))
+}
+
+/// `citronade front`.
+pub fn front(args: &args::Front, json: bool) -> anyhow::Result<Exit> {
+    let (reader, run) = run_of(&args.stored)?;
+    if args.device.as_ref().is_some_and(|device| *device != run.device) {
+        let text = format!("run {} was measured on {}, on no other device", run.id, run.device);
+        return Err(UsageError(text).into());
+    }
+    let front = report::Front::read(&reader, &run.id)?;
+    if let Some(path) = &args.svg {
+        write(path, report::svg(&front).as_bytes())?;
+    }
+    if let Some(path) = &args.png {
+        write(path, &report::png(&front)?)?;
+    }
+    let (width, colour) = (output::width(), output::is_coloured());
+    match (json, args.csv, args.plot) {
+        (true, ..) => output::result(&report::json(&front))?,
+        (_, true, _) => output::result(&report::csv(&front))?,
+        (.., true) => output::result(&report::terminal(&front, width, PLOT_ROWS, colour))?,
+        _ => output::result(&report::table(&front, width, colour))?,
+    };
+    match front.members.is_empty() {
+        true => Ok(Exit::Nothing),
+        false => Ok(Exit::Done),
+    }
+}
+
+/// `citronade show`.
+pub fn show(args: &args::Show, json: bool) -> anyhow::Result<Exit> {
+    let (reader, run) = run_of(&args.stored)?;
+    let whole = reader.candidate(&run.id, args.id)?;
+    let nothing = || NothingSelected(format!("run {} has no candidate {}", run.id, args.id));
+    let whole = whole.ok_or_else(nothing)?;
+    match json {
+        true => output::result(
+            &json!({
+                "schema": "citronade.candidate.v1",
+                "run": run.id,
+                "id": args.id,
+                "accepted": whole.accepted,
+                "measured": whole.measured,
+                "trained": whole.trained,
+                "ended": whole.ended,
+                "test_error": whole.test_error,
+            })
+            .to_string(),
+        ),
+        false => output::result(&candidate_text(&reader, &run, &whole)?),
+    }
+}
+
+/// A candidate for a person: where it comes from, what it costs, how it learnt.
+fn candidate_text(reader: &Reader, run: &RunRecord, whole: &Whole) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let accepted = &whole.accepted;
+    let id = accepted.candidate;
+    let _ = writeln!(text, "candidate {id} of run {} (generation {})", run.id, accepted.generation);
+    let _ = writeln!(
+        text,
+        "  {} parameters, {} multiply-accumulates",
+        accepted.parameters,
+        Macs(accepted.macs)
+    );
+    for m in &whole.measured {
+        let low = Micros(m.latency_interval_us[0]);
+        let high = Micros(m.latency_interval_us[1]);
+        let latency = Micros(m.latency_us);
+        let memory = m.memory_bytes.map_or("unknown".into(), |b| Bytes(b).to_string());
+        let _ = writeln!(
+            text,
+            "  round {}: latency {latency} ({low} to {high}), memory {memory}, {}",
+            m.round, m.verdict
+        );
+    }
+    if let Some(trained) = &whole.trained {
+        let error = Fraction(trained.error);
+        let [low, high] = trained.error_interval.map(Fraction);
+        let _ = writeln!(
+            text,
+            "  validation error {error} ({low} to {high}) after {:.1} s",
+            trained.train_s
+        );
+    }
+    if let Some(ended) = &whole.ended {
+        let _ = writeln!(text, "  ended, {}: {}", ended.kind.name(), ended.reason);
+    }
+    let _ = writeln!(text, "\nlineage");
+    for ancestor in reader.lineage(&run.id, id)? {
+        let steps = match ancestor.morphisms.is_empty() {
+            true => "from scratch".to_owned(),
+            false => ancestor.morphisms.join(", "),
+        };
+        let error = ancestor.error.map_or("not trained".into(), |e| Fraction(e).to_string());
+        let _ = writeln!(text, "  {:>6}  {error:>12}  {steps}", ancestor.id);
+    }
+    let Some(trained) = &whole.trained else { return Ok(text) };
+    if !trained.outcomes.is_empty() {
+        let _ = writeln!(text, "\nwhat each morphism did to the error, before training");
+    }
+    for outcome in &trained.outcomes {
+        let before = Fraction(outcome.error_before);
+        let after = Fraction(outcome.error_after);
+        let step = &outcome.step;
+        let _ = writeln!(
+            text,
+            "  {:<18} {:>5}  {before:>9} → {after:<9}  {}",
+            step.morphism,
+            step.site.to_string(),
+            step.choice
+        );
+    }
+    let _ = writeln!(text, "\ntraining  (epoch, loss, validation error)");
+    for epoch in &trained.curve {
+        let _ = writeln!(
+            text,
+            "  {:>4}  {:>8.4}  {:>9}",
+            epoch.epoch, epoch.train_loss, epoch.validation_error
+        );
+    }
+    Ok(text)
+}
+
+/// `citronade export`.
+pub fn export(args: &args::Export, json: bool) -> anyhow::Result<Exit> {
+    let (reader, run) = run_of(&args.stored)?;
+    let front = report::Front::read(&reader, &run.id)?;
+    let ids: Vec<u64> = match (args.knee, args.front) {
+        (true, _) => front.knee.into_iter().collect(),
+        (_, true) => front.members.iter().map(|m| m.row.id).collect(),
+        _ => args.ids.clone(),
+    };
+    if ids.is_empty() {
+        let text = "the front is empty; let the search go on".to_owned();
+        return Err(NothingSelected(text).into());
+    }
+    let mut lines = Vec::new();
+    for id in ids {
+        let files = export::candidate(&reader, &run, &front, id, &args.out)?;
+        lines.push(match json {
+            true => json!({"id": id, "files": files}).to_string(),
+            false => files.join("\n"),
+        });
+    }
+    output::result(&lines.join("\n"))
+}
+
+/// `citronade report`.
+pub fn report(args: &args::Report) -> anyhow::Result<Exit> {
+    let (reader, run) = run_of(&args.stored)?;
+    let page = report::html(&RunReport::read(&reader, &run.id)?);
+    write(&args.out, page.as_bytes())?;
+    output::result(&args.out.display().to_string())
+}
+
+/// `citronade gc`.
+pub fn gc(args: &Stored) -> anyhow::Result<Exit> {
+    let mut store = Store::open(&args.store)
+        .with_context(|| format!("cannot open the store `{}`", args.store.display()))?;
+    let removed = store.gc()?;
+    let bytes = Bytes(removed.bytes);
+    output::result(&format!("removed {} blobs, {bytes}", removed.blobs))
+}
+
+/// What a person sees when a search has ended: the front, where the files are, what to do next.
+pub fn after_search(store: &Path, json: bool) -> anyhow::Result<Exit> {
+    let stored = Stored { store: store.to_owned(), run: None };
+    let (reader, run) = run_of(&stored)?;
+    let told = RunReport::read(&reader, &run.id)?;
+    let front = &told.front;
+    let beside = |ending: &str| store.with_extension(ending);
+    let (page, picture, folder) = (beside("html"), beside("svg"), beside("front"));
+    write(&page, report::html(&told).as_bytes())?;
+    write(&picture, report::svg(front).as_bytes())?;
+    for member in &front.members {
+        export::candidate(&reader, &run, front, member.row.id, &folder)?;
+    }
+    match json {
+        true => output::result(&compact(&report::json(front)))?,
+        false => output::result(&report::table(front, output::width(), output::is_coloured()))?,
+    };
+    let flag = store_flag(store);
+    output::note(&format!("report       {}", page.display()));
+    output::note(&format!("picture      {}", picture.display()));
+    output::note(&format!("ONNX files   {}", folder.display()));
+    output::note(&format!("more search  citronade search --budget 10min{flag}"));
+    if let Some(knee) = front.knee {
+        output::note(&format!("next         citronade show {knee}{flag}"));
+    }
+    match front.members.is_empty() {
+        true => Ok(Exit::Nothing),
+        false => Ok(Exit::Done),
+    }
+}
+
+/// One line of a JSON text.
+fn compact(text: &str) -> String {
+    serde_json::from_str::<serde_json::Value>(text).map_or(text.to_owned(), |v| v.to_string())
+}
+
+/// Writes a file, naming it if that fails.
+pub fn write(path: &PathBuf, bytes: &[u8]) -> anyhow::Result<()> {
+    fs::write(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
+}

@@ -1,0 +1,69 @@
+//! `citronade measure`.
+use std::fmt::Write;
+
+use crate::device;
+use crate::measure;
+use crate::measure::Level;
+use crate::measure::Measurement;
+use crate::measure::Plan;
+
+use super::Exit;
+use super::args::Measure;
+use super::exit::UsageError;
+use super::output;
+
+/// Measures a model and says whether the figures can be trusted.
+pub fn run(args: &Measure, json: bool) -> anyhow::Result<Exit> {
+    let level: Level = args.level.parse().map_err(|e| UsageError(format!("{e}")))?;
+    if !["tract", "ort"].contains(&args.runtime.as_str()) {
+        let text = format!("`{}` is not a runtime; there are tract and ort", args.runtime);
+        return Err(UsageError(text).into());
+    }
+    let device = device::parse(&args.device)?;
+    let plan = Plan::of(level);
+    let found = measure::measure(device, &args.model, &plan, &args.runtime, args.threads)?;
+    match json {
+        true => output::result(&found.to_json()),
+        false => output::result(&text(&found)),
+    }
+}
+
+/// The figures for a person.
+fn text(found: &Measurement) -> String {
+    let mut text = String::new();
+    let (verdict, reasons) = found.verdict();
+    let threads = match found.threads {
+        1 => "1 thread".to_owned(),
+        n => format!("{n} threads"),
+    };
+    let _ = writeln!(
+        text,
+        "{} on {} with {} {}, {threads}: {verdict}",
+        found.model.path, found.device, found.runtime, found.runtime_version
+    );
+    reasons.iter().for_each(|reason| {
+        let _ = writeln!(text, "  {reason}");
+    });
+    let samples = found.samples();
+    let _ = writeln!(text, "\n  {} launches, {} samples", found.launches.len(), samples.len());
+    let mut row = |name: &str, value: Option<String>, note: String| {
+        let value = value.unwrap_or_else(|| "n too small".to_owned());
+        let _ = writeln!(text, "  {name:<12} {value:>12}  {note}");
+    };
+    let interval = found.interval(0.5);
+    let note = interval.map(|[low, high]| format!("95 % interval {low} to {high}"));
+    row("p50", found.p50().map(|us| us.to_string()), note.unwrap_or_default());
+    let repeat = found.prediction_interval();
+    let note = repeat.map(|[low, high]| format!("a repeat is expected from {low} to {high}"));
+    row("", Some(String::new()), note.unwrap_or_default());
+    for (name, q) in [("p90", 0.9), ("p95", 0.95), ("p99", 0.99)] {
+        row(name, found.quantile(q).map(|us| us.to_string()), String::new());
+    }
+    row("load", found.load().map(|us| us.to_string()), String::new());
+    row("first run", found.first().map(|us| us.to_string()), String::new());
+    let memory = found.memory_cost();
+    let note = memory.map(|m| format!("peak {} minus the runtime's {}", m.peak, m.baseline));
+    let cost = memory.map_or("unknown".to_owned(), |m| m.cost.to_string());
+    row("memory", Some(cost), note.unwrap_or_default());
+    text.trim_end().to_owned()
+}

@@ -1,0 +1,89 @@
+//! Printing, and the one form of an error.
+use std::io;
+use std::io::IsTerminal;
+use std::io::Write;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::data::DataError;
+use crate::engine::EngineError;
+use crate::measure::MeasureError;
+use crate::store::StoreError;
+
+use super::Exit;
+
+/// Writes a result to standard output. A reader that went away is no error.
+pub fn result(text: &str) -> anyhow::Result<Exit> {
+    raw(format!("{}\n", text.trim_end()).as_bytes())
+}
+
+/// As [`result`], byte by byte.
+pub fn raw(bytes: &[u8]) -> anyhow::Result<Exit> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// Writes something that is not a result.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Writes an error with its causes and the way out.
+pub fn error(error: &anyhow::Error) {
+    note(&error_text(error));
+}
+
+/// What is printed for an error: what, why, way out.
+pub fn error_text(error: &anyhow::Error) -> String {
+    let mut text = format!("error: {error}");
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !said.contains(&cause) {
+            text.push_str(&format!("\n  because {}", cause.replace('\n', "\n  ")));
+            said = cause;
+        }
+    }
+    if let Some(hint) = error.chain().find_map(hint) {
+        text.push_str(&format!("\n  hint: {hint}"));
+    }
+    text
+}
+
+fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let known = cause.downcast_ref::<DataError>().and_then(|e| e.hint().map(str::to_owned));
+    let known = known.or_else(|| cause.downcast_ref::<StoreError>()?.hint().map(str::to_owned));
+    let known = known.or_else(|| cause.downcast_ref::<MeasureError>()?.hint().map(str::to_owned));
+    known.or_else(|| cause.downcast_ref::<EngineError>()?.hint().map(str::to_owned))
+}
+
+/// Is standard error a terminal that a live table may be drawn on?
+pub fn is_live() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// May standard output carry colour?
+pub fn is_coloured() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Width of the terminal; 100 where there is none.
+pub fn width() -> usize {
+    std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(100)
+}
+
+/// Sends the log to standard error: warnings by default, `-v` steps, `-vv` all of ours.
+pub fn start_log(verbose: u8, quiet: bool) {
+    let level = match (quiet, verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "citronade=info,warn",
+        (false, _) => "citronade=debug,info",
+    };
+    let filter = EnvFilter::try_from_env("CITRONADE_LOG").unwrap_or_else(|_| level.into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let _ = log.with_target(false).without_time().try_init();
+}

@@ -1,0 +1,186 @@
+//! What is said while a search runs: a live table on a terminal, a line now and then elsewhere.
+use std::fmt::Write;
+use std::time::Duration;
+use std::time::Instant;
+
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
+
+use crate::engine::Event;
+use crate::engine::RunConfig;
+use crate::engine::State;
+use crate::pareto::Objective;
+
+use super::output;
+
+/// Time between two lines off a terminal.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+/// Time between two drawings on a terminal.
+const DRAW_EVERY: Duration = Duration::from_millis(200);
+/// Rows of the live table.
+const ROWS: usize = 14;
+
+/// Watches events and says what a person wants to know.
+pub struct Progress {
+    objectives: Vec<Objective>,
+    budget: Option<f64>,
+    json: bool,
+    quiet: bool,
+    bar: Option<ProgressBar>,
+    said: Instant,
+    first_point: bool,
+    last_end: Option<String>,
+    phase: String,
+    started: Instant,
+}
+
+impl Progress {
+    /// For a run of `config`.
+    pub fn new(config: &RunConfig, json: bool, quiet: bool) -> Progress {
+        let bar = (output::is_live() && !quiet).then(|| {
+            let bar = ProgressBar::new_spinner();
+            bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is legal"));
+            bar
+        });
+        Progress {
+            objectives: config.objectives.clone(),
+            budget: config.budget.seconds,
+            json,
+            quiet,
+            bar,
+            said: Instant::now(),
+            first_point: true,
+            last_end: None,
+            phase: String::new(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Takes note of an event.
+    pub fn see(&mut self, event: &Event, state: &State) {
+        if self.json && !matches!(event, Event::Tick) {
+            let line = serde_json::to_string(event).expect("an event is plain data");
+            let _ = output::result(&line);
+        }
+        if self.quiet {
+            return;
+        }
+        let urgent = self.note(event, state);
+        match &self.bar {
+            Some(bar) => {
+                if urgent || self.said.elapsed() >= DRAW_EVERY {
+                    bar.set_message(self.table(state));
+                    bar.tick();
+                    self.said = Instant::now();
+                }
+            }
+            None => {
+                if urgent || self.said.elapsed() >= LINE_EVERY {
+                    output::note(&self.line(state));
+                    self.said = Instant::now();
+                }
+            }
+        }
+    }
+
+    /// Clears the live table.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Remembers what the next line shall say; true if it shall be said now.
+    fn note(&mut self, event: &Event, _state: &State) -> bool {
+        match event {
+            Event::Started { resumed: true } => self.phase = "going on".into(),
+            Event::Started { resumed: false } => self.phase = "measuring the seeds".into(),
+            Event::Proposed { generation, accepted } => {
+                self.phase = format!("generation {generation}: {} candidates", accepted.len());
+                return false;
+            }
+            Event::Measured(_) | Event::Epoch(..) | Event::Tick | Event::Generation(_) => {
+                return false;
+            }
+            Event::Trained(_) => return std::mem::take(&mut self.first_point),
+            Event::Ended(ended) => {
+                self.last_end = Some(format!("{}: {}", ended.candidate, ended.reason));
+                return false;
+            }
+            Event::Paused(why) => self.phase = format!("PAUSED: {why}; trying again"),
+            Event::Finishing => self.phase = "measuring the front again, then testing it".into(),
+        }
+        true
+    }
+
+    /// One line about the state.
+    fn line(&self, state: &State) -> String {
+        let counts = state.counts();
+        let archive = state.archive();
+        let mut line = format!("{:>6}", clock(state.seconds().max(self.elapsed(state))));
+        if let Some(budget) = self.budget {
+            let _ = write!(line, " of {}", clock(budget));
+        }
+        let _ = write!(
+            line,
+            "  {}  |  trained {}, killed before training {}, stopped early {}, failed {}",
+            self.phase,
+            counts.trained,
+            counts.killed_before_training,
+            counts.stopped_in_training,
+            counts.failed
+        );
+        let at = self.objectives.iter().position(|o| *o == Objective::Error).unwrap_or(0);
+        let best = archive.members().iter().map(|m| m.values[at].value).reduce(f64::min);
+        if let Some(best) = best {
+            let _ = write!(
+                line,
+                "  |  front {}, best error {}",
+                archive.members().len(),
+                Objective::Error.format(best)
+            );
+        }
+        line
+    }
+
+    fn elapsed(&self, _state: &State) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// The front as a table, under a line about the state.
+    fn table(&self, state: &State) -> String {
+        let archive = state.archive();
+        let mut text = self.line(state);
+        text.push('\n');
+        let order = self.objectives.iter().position(|o| o.is_measured()).unwrap_or(0);
+        let mut members = archive.members();
+        members.sort_by(|a, b| a.values[order].value.total_cmp(&b.values[order].value));
+        let _ = write!(text, "\n  candidate");
+        self.objectives.iter().for_each(|o| {
+            let _ = write!(text, "{:>14}", o.to_string());
+        });
+        for member in members.iter().take(ROWS) {
+            let _ = write!(text, "\n  {:>9}", member.id);
+            for (objective, value) in self.objectives.iter().zip(&member.values) {
+                let _ = write!(text, "{:>14}", objective.format(value.value));
+            }
+        }
+        if members.len() > ROWS {
+            let _ = write!(text, "\n  … and {} more", members.len() - ROWS);
+        }
+        if let Some(end) = &self.last_end {
+            let _ = write!(text, "\n\n  last one out: candidate {end}");
+        }
+        text.push_str("\n\n  Ctrl-C saves and stops; `citronade front` shows the front meanwhile");
+        text
+    }
+}
+
+/// `75` as `1:15`.
+fn clock(seconds: f64) -> String {
+    let s = seconds as u64;
+    match s / 3600 {
+        0 => format!("{}:{:02}", s / 60, s % 60),
+        h => format!("{h}:{:02}:{:02}", s / 60 % 60, s % 60),
+    }
+}

@@ -1,0 +1,324 @@
+//! `citronade search`.
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use anyhow::Context;
+
+use crate::data;
+use crate::data::DataSet;
+use crate::device;
+use crate::engine::Budget;
+use crate::engine::Engine;
+use crate::engine::EngineError;
+use crate::engine::Gauge;
+use crate::engine::Material;
+use crate::engine::Parts;
+use crate::engine::RunConfig;
+use crate::engine::StopReason;
+use crate::measure::Bench;
+use crate::pareto::Objective;
+use crate::pareto::Reference;
+use crate::search::Acceptance;
+use crate::store::RunRecord;
+use crate::store::Store;
+use crate::train;
+
+use super::Exit;
+use super::args::Search;
+use super::exit::UsageError;
+use super::inspect;
+use super::output;
+use super::progress::Progress;
+
+/// What a search may spend if nobody says.
+const DEFAULT_BUDGET: &str = "5min";
+
+/// Runs a search, or goes on with the one in the store.
+pub fn run(args: Search, json: bool, quiet: bool) -> anyhow::Result<Exit> {
+    let earlier = earlier_run(&args)?;
+    let config = match &earlier {
+        Some(run) => continued(&args, run)?,
+        None => fresh(&args)?,
+    };
+    if args.dry_run {
+        return dry_run(&args, &config, earlier.as_ref());
+    }
+    let data = load(&config)?;
+    let transport = device::parse(&config.device)?;
+    let (bench, missing) = Bench::open_or_tract(transport, &config.runtime, config.threads)?;
+    if let Some(missing) = missing {
+        output::note(&format!("warning: {missing}; tract is used instead"));
+    }
+    let version = bench.runtime().version.clone().unwrap_or_default();
+    let runtime = format!("{} {version}", bench.runtime().name);
+    let mut store = open_store(&args.store)?;
+    let run = match earlier {
+        Some(run) => run,
+        None => begin(&mut store, &args, &config, &data, &runtime)?,
+    };
+    if run.data_hash != data.fingerprint() {
+        let text = format!(
+            "`{}` is not what it was when the run in `{}` began; start a new one with --new",
+            config.data,
+            args.store.display()
+        );
+        return Err(UsageError(text).into());
+    }
+    let folder = tempfile::tempdir().context("cannot make a folder for models to be measured")?;
+    let interrupted = watch_interrupt()?;
+    let gauge = Gauge { bench, folder: folder.path().to_owned() };
+    let mut progress = Progress::new(&config, json, quiet);
+    let mut engine = Engine::start(Parts {
+        trainer: Arc::new(train::Cpu::new(cores())),
+        material: Arc::new(Material::new(data)),
+        keep_blobs: true,
+        config,
+        run,
+        store,
+        gauge,
+        interrupted,
+    })?;
+    let outcome = engine.run(&mut |event, state| progress.see(event, state));
+    progress.finish();
+    drop(engine);
+    finish(&args, outcome, json)
+}
+
+/// The newest run of the store, unless a new one is wanted.
+fn earlier_run(args: &Search) -> anyhow::Result<Option<RunRecord>> {
+    if args.new || !args.store.exists() {
+        return Ok(None);
+    }
+    let reader = inspect::open(&args.store)?;
+    Ok(reader.newest_run()?)
+}
+
+/// The configuration of a new run: file, then flags.
+fn fresh(args: &Search) -> anyhow::Result<RunConfig> {
+    let mut config = match &args.config {
+        Some(path) => read_config(path)?,
+        None => RunConfig::default(),
+    };
+    apply(args, &mut config)?;
+    if config.budget.is_unlimited() {
+        config.budget.add(DEFAULT_BUDGET)?;
+    }
+    config.validate()?;
+    Ok(config)
+}
+
+/// The configuration of the run in the store, with another budget if one is given. Anything else
+/// that differs is refused: results of two configurations are not one run.
+fn continued(args: &Search, run: &RunRecord) -> anyhow::Result<RunConfig> {
+    let stored: RunConfig =
+        serde_json::from_str(&run.config).context("the run's configuration is damaged")?;
+    let mut asked = match &args.config {
+        Some(path) => read_config(path)?,
+        None => stored.clone(),
+    };
+    apply(args, &mut asked)?;
+    let budget = match asked.budget.is_unlimited() {
+        true => stored.budget,
+        false => asked.budget,
+    };
+    let asked = RunConfig { budget, ..asked };
+    asked.validate()?;
+    let plain = |config: &RunConfig| {
+        serde_json::to_value(RunConfig { budget: Budget::default(), ..config.clone() })
+            .expect("a configuration is plain data")
+    };
+    let (was, is) = (plain(&stored), plain(&asked));
+    let keys = was.as_object().into_iter().flat_map(|map| map.keys());
+    let changed: Vec<&str> = keys.filter(|k| was[*k] != is[*k]).map(String::as_str).collect();
+    if !changed.is_empty() {
+        let text = format!(
+            "the run in `{}` has another {}; add --new to start a new run, or name another --store",
+            args.store.display(),
+            changed.join(", ")
+        );
+        return Err(UsageError(text).into());
+    }
+    Ok(asked)
+}
+
+fn read_config(path: &Path) -> anyhow::Result<RunConfig> {
+    let text = fs::read_to_string(path)
+        .map_err(|e| UsageError(format!("cannot read `{}`: {e}", path.display())))?;
+    RunConfig::from_toml(&text).with_context(|| format!("cannot use `{}`", path.display()))
+}
+
+/// Flags win over the file.
+fn apply(args: &Search, config: &mut RunConfig) -> anyhow::Result<()> {
+    let set = |target: &mut String, value: &Option<String>| {
+        if let Some(value) = value {
+            target.clone_from(value);
+        }
+    };
+    set(&mut config.data, &args.data);
+    set(&mut config.device, &args.device);
+    set(&mut config.runtime, &args.runtime);
+    set(&mut config.training.trainer, &args.trainer);
+    set(&mut config.search.strategy, &args.strategy);
+    config.split.limit = args.data_limit.or(config.split.limit);
+    config.threads = args.threads.unwrap_or(config.threads);
+    config.seed = args.seed.unwrap_or(config.seed);
+    config.search.inherit &= !args.no_inherit;
+    if let Some(rule) = &args.acceptance {
+        config.search.acceptance = match rule.as_str() {
+            "surrogate" => Acceptance::Surrogate,
+            "density" => Acceptance::Density,
+            _ => {
+                let text = format!("`{rule}` is not `surrogate` or `density`");
+                return Err(UsageError(text).into());
+            }
+        };
+    }
+    if let Some(names) = &args.objectives {
+        let read = |name: &String| name.parse::<Objective>().map_err(|e| UsageError(e.to_string()));
+        config.objectives = names.iter().map(read).collect::<Result<_, _>>()?;
+    }
+    for text in &args.limit {
+        config.limits.push(text.parse().map_err(|e| UsageError(format!("{e}")))?);
+    }
+    if !args.budget.is_empty() {
+        config.budget = Budget::default();
+    }
+    for text in &args.budget {
+        config.budget.add(text).map_err(|e| UsageError(e.to_string()))?;
+    }
+    Ok(())
+}
+
+fn load(config: &RunConfig) -> anyhow::Result<DataSet> {
+    data::load(&config.data, &config.split)
+        .with_context(|| format!("cannot use the data set `{}`", config.data))
+}
+
+fn open_store(path: &Path) -> anyhow::Result<Store> {
+    Store::open(path).with_context(|| format!("cannot open the store `{}`", path.display()))
+}
+
+/// Writes a new run down.
+fn begin(
+    store: &mut Store,
+    args: &Search,
+    config: &RunConfig,
+    data: &DataSet,
+    runtime: &str,
+) -> anyhow::Result<RunRecord> {
+    let now = jiff::Timestamp::now();
+    let json = serde_json::to_string(config)?;
+    let unique = blake3::hash(format!("{now:?}{}{json}", std::process::id()).as_bytes());
+    let stamp = now.strftime("%Y%m%d-%H%M%S");
+    let run = RunRecord {
+        id: format!("{stamp}-{}", &unique.to_hex()[..4]),
+        created: now.as_second(),
+        config: json,
+        data: config.data.clone(),
+        data_hash: data.fingerprint(),
+        device: config.device.clone(),
+        runtime: runtime.to_owned(),
+        threads: config.threads,
+        objectives: config.objectives.iter().map(Objective::to_string).collect(),
+        limits: config.limits.iter().map(|l| (l.objective.field().to_owned(), l.most)).collect(),
+        reference: given_reference(args, config)?,
+    };
+    store.begin_run(&run)?;
+    Ok(run)
+}
+
+/// The reference of `--reference FILE`, if the file is there.
+fn given_reference(args: &Search, config: &RunConfig) -> anyhow::Result<Option<String>> {
+    let Some(path) = args.reference.as_ref().filter(|path| path.exists()) else {
+        return Ok(None);
+    };
+    let cannot = || format!("cannot use the reference `{}`", path.display());
+    let text = fs::read_to_string(path).with_context(cannot)?;
+    let reference: Reference = serde_json::from_str(&text).with_context(cannot)?;
+    if reference.objectives() != config.objectives {
+        let text = format!("`{}` is for other objectives than this run's", path.display());
+        return Err(UsageError(text).into());
+    }
+    Ok(Some(text))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once.
+fn watch_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = flag.clone();
+    ctrlc::set_handler(move || {
+        if set.swap(true, Ordering::Relaxed) {
+            std::process::exit(Exit::Interrupted as i32);
+        }
+        output::note("stopping after the step in flight; press Ctrl-C again to stop at once");
+    })
+    .context("cannot watch for Ctrl-C")?;
+    Ok(flag)
+}
+
+/// Says how it ended, what there is now, and what to do next.
+fn finish(
+    args: &Search,
+    outcome: Result<StopReason, EngineError>,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    let reason = outcome?;
+    if let Some(path) = args.reference.as_ref().filter(|path| !path.exists()) {
+        write_reference(&args.store, path)?;
+    }
+    let store = args.store.display();
+    if reason == StopReason::Interrupted {
+        output::note(&format!("stopped; everything is saved in `{store}`"));
+        output::note(&format!("go on with: citronade search{}", store_flag(&args.store)));
+        return Ok(Exit::Interrupted);
+    }
+    inspect::after_search(&args.store, json)
+}
+
+fn write_reference(store: &Path, path: &PathBuf) -> anyhow::Result<()> {
+    let run = inspect::open(store)?.newest_run()?;
+    if let Some(reference) = run.and_then(|run| run.reference) {
+        fs::write(path, reference)
+            .with_context(|| format!("cannot write the reference `{}`", path.display()))?;
+    }
+    Ok(())
+}
+
+/// ` --store FILE`, unless it is the default.
+pub fn store_flag(store: &Path) -> String {
+    match store == Path::new("citronade.db") {
+        true => String::new(),
+        false => format!(" --store {}", store.display()),
+    }
+}
+
+fn dry_run(args: &Search, config: &RunConfig, earlier: Option<&RunRecord>) -> anyhow::Result<Exit> {
+    let data = load(config)?;
+    let store = args.store.display();
+    let what = match earlier {
+        Some(run) => format!("go on with run {} in `{store}`", run.id),
+        None => format!("begin a new run in `{store}`"),
+    };
+    let mut text = format!("would {what}\n\n{}", toml::to_string(config)?);
+    let shape = data.shape;
+    text.push_str(&format!(
+        "\n# {}: {} classes, {}x{}x{} pixels; {} training, {} validation, {} test images\n",
+        data.name,
+        data.classes.len(),
+        shape[0],
+        shape[1],
+        shape[2],
+        data.train.len(),
+        data.validation.len(),
+        data.test.len()
+    ));
+    output::result(&text)
+}

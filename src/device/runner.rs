@@ -1,0 +1,148 @@
+//! One launch of the agent, held to deadlines.
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::io::Write;
+use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::SyncSender;
+use std::thread;
+use std::time::Duration;
+
+use crate::agent::Answer;
+use crate::agent::MAX_LINE;
+use crate::agent::PROTOCOL;
+use crate::agent::Reply;
+use crate::agent::Request;
+use crate::agent::Task;
+
+use super::DeviceError;
+use super::Process;
+use super::Transport;
+
+/// A running agent that can be asked.
+pub struct Runner {
+    address: String,
+    requests: Option<Box<dyn Write + Send>>,
+    lines: Receiver<Vec<u8>>,
+    process: Box<dyn Process>,
+    last_id: u64,
+}
+
+impl Runner {
+    /// Starts a fresh agent.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Transport::spawn`].
+    pub fn launch(transport: &dyn Transport) -> Result<Self, DeviceError> {
+        let pipe = transport.spawn()?;
+        let (sender, lines) = mpsc::sync_channel(1);
+        thread::spawn(move || pass_lines(pipe.answers, &sender));
+        Ok(Runner {
+            address: transport.address(),
+            requests: Some(pipe.requests),
+            lines,
+            process: pipe.process,
+            last_id: 0,
+        })
+    }
+
+    /// Asks for `task` and waits for the answer, for `timeout` at most; an agent that is late, or
+    /// not there any more, is not to be asked again.
+    ///
+    /// # Errors
+    ///
+    /// Every variant of [`DeviceError`] but those of starting; refusals are errors too.
+    pub fn ask(&mut self, task: Task, timeout: Duration) -> Result<Answer, DeviceError> {
+        let doing = describe(&task);
+        self.send(task);
+        let line = match self.lines.recv_timeout(timeout) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => {
+                self.process.kill();
+                return Err(DeviceError::Hung { address: self.address.clone(), doing, timeout });
+            }
+            Err(RecvTimeoutError::Disconnected) => return Err(self.ended(doing)),
+        };
+        match self.read(&line)? {
+            Answer::Refused { kind, reason } => Err(DeviceError::Refused { kind, reason }),
+            answer => Ok(answer),
+        }
+    }
+
+    /// A pipe that is broken shows itself when the answer is awaited.
+    fn send(&mut self, task: Task) {
+        self.last_id += 1;
+        let request = Request { protocol: PROTOCOL, id: self.last_id, task };
+        let mut line = serde_json::to_vec(&request).expect("numbers and texts can be written");
+        line.push(b'\n');
+        if let Some(requests) = &mut self.requests {
+            requests.write_all(&line).and_then(|()| requests.flush()).ok();
+        }
+    }
+
+    fn read(&self, line: &[u8]) -> Result<Answer, DeviceError> {
+        let garbage = |reason: String| {
+            let start = String::from_utf8_lossy(&line[..line.len().min(80)]).into_owned();
+            DeviceError::Garbage {
+                address: self.address.clone(),
+                reason: format!("{reason}, in `{}`", start.trim_end()),
+            }
+        };
+        if line.len() > MAX_LINE {
+            return Err(garbage(format!("a line has more than {MAX_LINE} bytes")));
+        }
+        let reply: Reply = serde_json::from_slice(line).map_err(|e| garbage(e.to_string()))?;
+        if (reply.protocol, reply.id) != (PROTOCOL, self.last_id) && reply.id != 0 {
+            return Err(garbage(format!("it answers request {} of {}", reply.id, self.last_id)));
+        }
+        Ok(reply.answer)
+    }
+
+    fn ended(&mut self, doing: String) -> DeviceError {
+        self.requests = None;
+        let (end, address) = (self.process.end(), self.address.clone());
+        let stderr_tail = end.stderr_tail;
+        match end.signal {
+            Some(signal) => DeviceError::Crashed { address, doing, signal, stderr_tail },
+            None => DeviceError::Ended { address, doing, status: end.status, stderr_tail },
+        }
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.requests = None;
+        self.process.kill();
+        self.process.end();
+    }
+}
+
+/// For a person: what the runner was at.
+fn describe(task: &Task) -> String {
+    match task {
+        Task::Hello => "say who it is".to_owned(),
+        Task::Time(request) => format!("time `{}`", request.model),
+        Task::Memory(request) => match &request.model {
+            Some(model) => format!("weigh `{model}`"),
+            None => "weigh the runtime".to_owned(),
+        },
+        Task::Run(request) => format!("run `{}`", request.model),
+    }
+}
+
+/// Passes whole lines on until there are no more, or nobody wants them; never holds more than one
+/// line and a byte.
+fn pass_lines(answers: Box<dyn Read + Send>, lines: &SyncSender<Vec<u8>>) {
+    let mut answers = BufReader::new(answers);
+    loop {
+        let mut line = Vec::new();
+        let read = answers.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line);
+        let more = matches!(read, Ok(1..));
+        if !more || lines.send(line).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The end of a generation, and of the run.
+use std::sync::atomic::Ordering;
+
+use crate::measure::Level;
+use crate::pareto::Member;
+use crate::pareto::Objective;
+use crate::pareto::Reference;
+use crate::store::CandidateId;
+use crate::store::EndKind;
+use crate::store::FrontMember;
+use crate::store::Measured;
+use crate::store::Record;
+use crate::store::Told;
+
+use super::Engine;
+use super::EngineError;
+use super::Event;
+use super::FINAL_ROUNDS;
+use super::Material;
+use super::RunConfig;
+use super::State;
+use super::StopReason;
+use super::TICK;
+use super::announce;
+use super::lanes::Done;
+use super::lanes::MeasureJob;
+use super::lanes::Model;
+use super::tell;
+
+impl Engine {
+    /// Front members with the fewest rounds, at most `n`, that have fewer than `enough`.
+    pub(super) fn least_measured(&self, n: usize, enough: usize) -> Vec<CandidateId> {
+        let archive = self.state.archive();
+        let rounds = |id: &CandidateId| self.state.candidates()[id].rounds.len();
+        let mut ids: Vec<CandidateId> = archive.members().iter().map(|m| m.id).collect();
+        ids.retain(|id| rounds(id) < enough);
+        ids.sort_by_key(|id| (rounds(id), *id));
+        ids.truncate(n);
+        ids
+    }
+
+    /// Measures trained models again, more thoroughly. `None` if the run is interrupted.
+    ///
+    /// Nothing is written yet: the rounds become durable together with the front that they shape.
+    pub(super) fn measure_again(
+        &mut self,
+        ids: Vec<CandidateId>,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<Option<Vec<Measured>>, EngineError> {
+        for id in &ids {
+            let candidate = &self.state.candidates()[id];
+            let round = candidate.rounds.len() as u32;
+            let blob = candidate.trained.as_ref().and_then(|t| t.onnx.as_ref());
+            let model = match blob {
+                Some(hash) => Model::Onnx(self.store.blob(hash)?),
+                None => {
+                    let graph = candidate.accepted.graph.clone();
+                    Model::Untrained(Box::new(graph), self.stream(*id))
+                }
+            };
+            let level = Level::Search;
+            self.lanes.measure(MeasureJob { candidate: *id, round, model, level });
+        }
+        let mut rounds = Vec::new();
+        while self.lanes.measuring > 0 {
+            let done = self.lanes.wait(TICK);
+            if done.is_empty() {
+                watch(&Event::Tick, &self.state);
+            }
+            for done in done {
+                if let Done::Measured(id, round, bytes, result) = done
+                    && let Ok(measurement) = *result
+                {
+                    rounds.extend(self.measured(id, round, bytes, &measurement));
+                }
+            }
+            if self.is_interrupted() {
+                self.stop_lanes.store(true, Ordering::Relaxed);
+                return Ok(None);
+            }
+        }
+        rounds.sort_by_key(|m| m.candidate);
+        Ok(Some(rounds))
+    }
+
+    /// Makes the new front durable and tells the strategy.
+    pub(super) fn close_generation(
+        &mut self,
+        rounds: Vec<Measured>,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<(), EngineError> {
+        let records: Vec<Record> = rounds.into_iter().map(Record::Measured).collect();
+        let mut preview = self.state.clone();
+        records.iter().for_each(|r| preview.apply(r));
+        if preview.reference().is_none() {
+            let reference = reference(&self.config, &preview, &self.material);
+            let json = serde_json::to_string(&reference).map_err(EngineError::Reference)?;
+            self.store.set_reference(&self.run.id, &json)?;
+            self.state.set_reference(reference.clone());
+            preview.set_reference(reference);
+        }
+        let archive = preview.archive();
+        let reference = preview.reference().expect("it was just set");
+        let points: Vec<Vec<f64>> = archive.members().iter().map(|m| m.point()).collect();
+        let told = Told {
+            generation: preview.generation(),
+            candidates: preview.open(),
+            proposed: preview.counts().proposed,
+            hypervolume: reference.hypervolume(&points),
+            front: archive.members().into_iter().map(front_member).collect(),
+            at_s: self.seconds(),
+        };
+        let (generation, candidates) = (told.generation, told.candidates.clone());
+        let mut records = records;
+        records.push(Record::Told(told));
+        self.commit(&records, watch)?;
+        announce(&records, &self.state, watch);
+        tell(self.strategy.as_mut(), &self.state, &candidates);
+        let kept: Vec<CandidateId> = self.state.front().iter().map(|m| m.candidate).collect();
+        self.networks.retain(|id, _| kept.contains(id));
+        watch(&Event::Generation(generation), &self.state);
+        Ok(())
+    }
+
+    /// Marks what the budget left undone.
+    pub(super) fn abandon_open(
+        &mut self,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<(), EngineError> {
+        let open = self.state.open();
+        let unfinished = open.iter().filter(|id| !self.state.candidates()[id].is_finished());
+        let reason = "the budget was spent first";
+        let records: Vec<Record> = unfinished
+            .map(|&id| self.ended(id, EndKind::Unfinished, reason.to_owned(), 0))
+            .collect();
+        self.commit(&records, watch)
+    }
+
+    /// The last measurements and the test errors of the front, unless the user wants out.
+    pub(super) fn end(
+        &mut self,
+        reason: StopReason,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<StopReason, EngineError> {
+        if reason == StopReason::Interrupted || self.state.told().is_empty() {
+            return Ok(reason);
+        }
+        watch(&Event::Finishing, &self.state);
+        self.drain_lanes();
+        self.stop_lanes.store(false, Ordering::Relaxed);
+        loop {
+            let again = self.least_measured(usize::MAX, FINAL_ROUNDS);
+            if again.is_empty() {
+                break;
+            }
+            let Some(rounds) = self.measure_again(again, watch)? else {
+                return Ok(StopReason::Interrupted);
+            };
+            if rounds.is_empty() {
+                break;
+            }
+            self.close_generation(rounds, watch)?;
+        }
+        self.test_front(watch)?;
+        Ok(reason)
+    }
+
+    /// Waits until nothing trains any more, so that nothing disturbs what is measured.
+    pub(super) fn drain_lanes(&mut self) {
+        while self.lanes.measuring + self.lanes.training > 0 {
+            self.lanes.wait(TICK);
+        }
+    }
+
+    /// Looks at the test split, once for each front member.
+    pub(super) fn test_front(
+        &mut self,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<(), EngineError> {
+        let front: Vec<CandidateId> = self.state.front().iter().map(|m| m.candidate).collect();
+        let mut records = Vec::new();
+        for id in front {
+            if self.state.tested().contains_key(&id) || self.material.data.test.is_empty() {
+                continue;
+            }
+            let network = self.network(id)?;
+            let score = self.trainer.evaluate(&network, &self.material.data.test);
+            if let Ok(score) = score {
+                records.push(Record::Tested { candidate: id, error: score.error.0 });
+            }
+        }
+        self.commit(&records, watch)
+    }
+}
+
+pub(super) fn front_member(member: &Member) -> FrontMember {
+    FrontMember {
+        candidate: member.id,
+        values: member.values.iter().map(|v| v.value).collect(),
+        intervals: member.values.iter().map(|v| v.interval).collect(),
+    }
+}
+
+/// The scale of the hypervolume: set once, from the first generation (`architecture.md`).
+pub(super) fn reference(config: &RunConfig, state: &State, material: &Material) -> Reference {
+    let guess = 1.0 - material.data.largest_class_share();
+    let largest = |objective| {
+        let all = state.candidates().values().filter_map(|c| state.cheap(c, objective));
+        all.map(|v| v.value).reduce(f64::max).unwrap_or(1.0)
+    };
+    let points = config.objectives.iter().map(|&objective| match objective {
+        Objective::Error => guess,
+        _ => config.limit(objective).unwrap_or_else(|| 4.0 * largest(objective)),
+    });
+    Reference::new(config.objectives.clone(), points.collect())
+        .expect("limits are positive, and so is what was measured")
+}

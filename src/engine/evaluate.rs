@@ -1,0 +1,254 @@
+//! Measuring and training the open generation.
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::graph::Graph;
+use crate::measure::Level;
+use crate::measure::MeasureError;
+use crate::morphism;
+use crate::morphism::Applied;
+use crate::morphism::Step;
+use crate::onnx;
+use crate::pareto::Archive;
+use crate::pareto::Objective;
+use crate::stats::wilson;
+use crate::store::CandidateId;
+use crate::store::EndKind;
+use crate::store::Record;
+use crate::store::Trained;
+use crate::train::TrainError;
+
+use super::Engine;
+use super::EngineError;
+use super::Event;
+use super::State;
+use super::StopReason;
+use super::TICK;
+use super::announce;
+use super::develop::DevelopError;
+use super::develop::Developed;
+use super::develop::Source;
+use super::early::Experience;
+use super::early::Prospect;
+use super::lanes::Done;
+use super::lanes::MeasureJob;
+use super::lanes::Model;
+use super::lanes::TrainJob;
+use super::plan::train_plan;
+use super::weights;
+
+impl Engine {
+    /// Measures and trains the open generation. `Some` if the run must stop before it is done.
+    pub(super) fn evaluate_open(
+        &mut self,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<Option<StopReason>, EngineError> {
+        let archive = Arc::new(self.told_archive());
+        let experience = Arc::new(Experience::of(&self.state));
+        let mut to_train = VecDeque::new();
+        for id in self.state.open() {
+            let candidate = &self.state.candidates()[&id];
+            if candidate.is_finished() {
+                continue;
+            }
+            match candidate.rounds.is_empty() {
+                true => self.send_first_measurement(id),
+                false => to_train.push_back(id),
+            }
+        }
+        loop {
+            if self.lanes.measuring == 0 {
+                for id in std::mem::take(&mut to_train) {
+                    let job = self.train_job(id, &archive, &experience)?;
+                    self.lanes.train(job);
+                }
+            }
+            if self.lanes.measuring == 0 && self.lanes.training == 0 {
+                return Ok(None);
+            }
+            let done = self.lanes.wait(TICK);
+            if done.is_empty() {
+                watch(&Event::Tick, &self.state);
+            }
+            let records = self.digest(done, &archive, &experience, &mut to_train, watch)?;
+            self.commit(&records, watch)?;
+            announce(&records, &self.state, watch);
+            let time_is_up = self.config.budget.seconds.is_some_and(|s| self.seconds() >= s);
+            if self.is_interrupted() || time_is_up {
+                self.stop_lanes.store(true, Ordering::Relaxed);
+                return Ok(Some(match self.is_interrupted() {
+                    true => StopReason::Interrupted,
+                    false => StopReason::Budget,
+                }));
+            }
+        }
+    }
+
+    pub(super) fn send_first_measurement(&mut self, id: CandidateId) {
+        let graph = self.state.candidates()[&id].accepted.graph.clone();
+        let model = Model::Untrained(Box::new(graph), self.stream(id));
+        let level = Level::Screen;
+        self.lanes.measure(MeasureJob { candidate: id, round: 0, model, level });
+    }
+
+    pub(super) fn train_job(
+        &mut self,
+        id: CandidateId,
+        archive: &Arc<Archive>,
+        experience: &Arc<Experience>,
+    ) -> Result<TrainJob, EngineError> {
+        let candidate = self.state.candidates()[&id].clone();
+        let values = self.state.values_at(&candidate, 0.0);
+        let prospect = values.map(|values| Prospect {
+            archive: archive.clone(),
+            values,
+            error_at: self.config.error_at(),
+        });
+        let accepted = candidate.accepted;
+        let source = match accepted.parent {
+            None => Source::Scratch(accepted.graph),
+            Some(parent) => {
+                let network = self.network(parent)?;
+                let steps = replayed(&network.graph, &accepted.steps)?;
+                Source::Parent { network, steps }
+            }
+        };
+        let plan = train_plan(&self.config, &source, &self.material.data, id);
+        Ok(TrainJob {
+            candidate: id,
+            source,
+            plan,
+            distill_epochs: self.config.training.epochs_of_distillation,
+            rng: self.stream(id),
+            prospect,
+            experience: experience.clone(),
+        })
+    }
+
+    /// Turns results into records, and measured candidates into trainings or kills.
+    pub(super) fn digest(
+        &mut self,
+        done: Vec<Done>,
+        archive: &Arc<Archive>,
+        experience: &Experience,
+        to_train: &mut VecDeque<CandidateId>,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<Vec<Record>, EngineError> {
+        let mut records = Vec::new();
+        for done in done {
+            match done {
+                Done::Epoch(id, epoch) => watch(&Event::Epoch(id, epoch), &self.state),
+                Done::Dropped(..) => {}
+                Done::Panicked(_, id, text) => {
+                    records.push(self.ended(id, EndKind::Failed, format!("internal: {text}"), 0));
+                }
+                Done::Measured(id, round, bytes, result) => match *result {
+                    Ok(measurement) => {
+                        let Some(measured) = self.measured(id, round, bytes, &measurement) else {
+                            let reason = "the device sent no samples".to_owned();
+                            records.push(self.ended(id, EndKind::Failed, reason, 0));
+                            continue;
+                        };
+                        let killed = self.killed(&measured, archive, experience);
+                        records.push(Record::Measured(measured));
+                        match killed {
+                            Some(record) => records.push(record),
+                            None => to_train.push_back(id),
+                        }
+                    }
+                    Err(error @ MeasureError::NoRuntime { .. }) => {
+                        return Err(EngineError::Measure(error));
+                    }
+                    Err(error) => {
+                        records.push(self.ended(id, EndKind::Failed, whole(&error), 0));
+                    }
+                },
+                Done::Trained(id, result, took) => {
+                    records.push(self.trained(id, *result, took, watch)?);
+                }
+            }
+        }
+        Ok(records)
+    }
+
+    /// The record of a training's end; blobs are written before it.
+    pub(super) fn trained(
+        &mut self,
+        id: CandidateId,
+        result: Result<Developed, DevelopError>,
+        took: Duration,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<Record, EngineError> {
+        let developed = match result {
+            Ok(developed) => developed,
+            Err(DevelopError::Train(error @ TrainError::Diverged { epoch })) => {
+                return Ok(self.ended(id, EndKind::Diverged, error.to_string(), epoch));
+            }
+            Err(error) => return Ok(self.ended(id, EndKind::Failed, error.to_string(), 0)),
+        };
+        let epochs = developed.curve.len() as u32;
+        if developed.stopped {
+            let reason = format!(
+                "its learning curve cannot enter the front: {} after epoch {epochs}",
+                Objective::Error.format(developed.error)
+            );
+            return Ok(self.ended(id, EndKind::StoppedInTraining, reason, epochs));
+        }
+        let (mut weights, mut onnx) = (None, None);
+        if self.keep_blobs {
+            let file = onnx::export(&developed.network, &self.export_options(id));
+            let bytes = weights::to_bytes(&developed.network);
+            onnx = Some(self.put_blob(&file, watch)?);
+            weights = Some(self.put_blob(&bytes, watch)?);
+        }
+        self.networks.insert(id, Arc::new(developed.network));
+        let n = self.material.data.validation.len();
+        let wrong = (developed.error * n as f64).round();
+        let error_interval = wilson(wrong as u64, n as u64, 0.95);
+        Ok(Record::Trained(Trained {
+            candidate: id,
+            error: developed.error,
+            error_interval,
+            outcomes: developed.outcomes,
+            curve: developed.curve,
+            weights,
+            onnx,
+            train_s: took.as_secs_f64(),
+            at_s: self.seconds(),
+        }))
+    }
+
+    pub(super) fn export_options(&self, id: CandidateId) -> onnx::ExportOptions {
+        let metadata = [
+            ("citronade.run", self.run.id.clone()),
+            ("citronade.candidate", id.to_string()),
+            ("citronade.data", self.run.data.clone()),
+            ("citronade.classes", self.material.data.classes.join(",")),
+        ];
+        let metadata = metadata.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        onnx::ExportOptions { metadata, ..onnx::ExportOptions::default() }
+    }
+}
+
+/// The chain of structures that recorded steps make of `parent`.
+pub(super) fn replayed(parent: &Graph, steps: &[Step]) -> Result<Vec<Applied>, EngineError> {
+    let mut chain: Vec<Applied> = Vec::new();
+    for step in steps {
+        let graph = chain.last().map_or(parent, |applied| &applied.graph);
+        chain.push(morphism::replay(graph, step)?);
+    }
+    Ok(chain)
+}
+
+/// An error with its causes, in one line.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,42 @@
+//! What happens, for whoever watches: the only way out beside the store.
+use serde::Serialize;
+
+use crate::store::CandidateId;
+use crate::store::Ended;
+use crate::store::Measured;
+use crate::store::Trained;
+use crate::train::Epoch;
+
+/// Something happened. The state after it is handed out beside it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The run begins, or goes on after a stop.
+    Started {
+        /// Were there results in the store already?
+        resumed: bool,
+    },
+    /// A generation was proposed.
+    Proposed {
+        /// Counted from 0.
+        generation: u32,
+        /// Accepted candidates.
+        accepted: Vec<CandidateId>,
+    },
+    /// A candidate was measured.
+    Measured(Measured),
+    /// An epoch of a training ended.
+    Epoch(CandidateId, Epoch),
+    /// A candidate was trained.
+    Trained(Trained),
+    /// A candidate went no further.
+    Ended(Ended),
+    /// A generation is complete; the front may have changed.
+    Generation(u32),
+    /// The store cannot be written; the run waits and tries again.
+    Paused(String),
+    /// The last measurements and the test errors are being taken.
+    Finishing,
+    /// Nothing happened for a second.
+    Tick,
+}

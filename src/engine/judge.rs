@@ -1,0 +1,149 @@
+//! Who goes on: hard limits, and what cannot enter the front any more.
+use std::sync::Arc;
+
+use crate::measure::Measurement;
+use crate::pareto::Archive;
+use crate::pareto::Member;
+use crate::pareto::Objective;
+use crate::pareto::Value;
+use crate::store::CandidateId;
+use crate::store::EndKind;
+use crate::store::Ended;
+use crate::store::Measured;
+use crate::store::Record;
+
+use super::Candidate;
+use super::Engine;
+use super::EngineError;
+use super::early::Experience;
+use super::early::Prospect;
+use super::plan::epochs_of;
+
+impl Engine {
+    /// The record of a measurement; `None` if it holds no samples.
+    pub(super) fn measured(
+        &self,
+        candidate: CandidateId,
+        round: u32,
+        model_bytes: u64,
+        measurement: &Measurement,
+    ) -> Option<Measured> {
+        let (p50, interval) = (measurement.p50()?, measurement.interval(0.5)?);
+        Some(Measured {
+            candidate,
+            round,
+            latency_us: p50.0,
+            latency_interval_us: interval.map(|us| us.0),
+            memory_bytes: measurement.memory_cost().map(|memory| memory.cost.0),
+            model_bytes,
+            verdict: measurement.verdict().0.to_string(),
+            json: measurement.to_json(),
+            at_s: self.seconds(),
+        })
+    }
+
+    /// A record of the kill, if the measured candidate breaks a hard limit or cannot enter the
+    /// front even with the lowest error that is believable.
+    pub(super) fn killed(
+        &self,
+        measured: &Measured,
+        archive: &Arc<Archive>,
+        experience: &Experience,
+    ) -> Option<Record> {
+        let id = measured.candidate;
+        for limit in &self.config.limits {
+            let value = match limit.objective {
+                Objective::Latency => Some(measured.latency_us),
+                Objective::Memory => measured.memory_bytes.map(|b| b as f64),
+                Objective::ModelBytes => Some(measured.model_bytes as f64),
+                Objective::Error | Objective::Parameters | Objective::Macs => None,
+            };
+            if value.is_some_and(|v| v > limit.most) {
+                let found = limit.objective.format(value.unwrap_or_default());
+                let most = limit.objective.format(limit.most);
+                let reason = format!("{} {found} is over the limit {most}", limit.objective);
+                return Some(self.ended(id, EndKind::KilledBeforeTraining, reason, 0));
+            }
+        }
+        let error = self.optimistic_error(id, experience);
+        let prospect = self.prospect_after(measured, archive)?;
+        (!prospect.enters_at(error)).then(|| {
+            let error = Objective::Error.format(error);
+            let reason = format!("dominated even at an error of {error}");
+            self.ended(id, EndKind::KilledBeforeTraining, reason, 0)
+        })
+    }
+
+    pub(super) fn optimistic_error(&self, id: CandidateId, experience: &Experience) -> f64 {
+        let parent = self.state.candidates()[&id].accepted.parent;
+        let parent = parent.and_then(|p| self.state.candidates()[&p].trained.as_ref());
+        parent.map_or(0.0, |p| experience.optimistic_child(p.error))
+    }
+
+    /// The candidate's prospect, with a measurement that is not part of the state yet.
+    pub(super) fn prospect_after(
+        &self,
+        measured: &Measured,
+        archive: &Arc<Archive>,
+    ) -> Option<Prospect> {
+        let values = self.state.values_with(measured)?;
+        Some(Prospect { archive: archive.clone(), values, error_at: self.config.error_at() })
+    }
+
+    pub(super) fn ended(
+        &self,
+        candidate: CandidateId,
+        kind: EndKind,
+        reason: String,
+        epochs: u32,
+    ) -> Record {
+        let accepted = &self.state.candidates()[&candidate].accepted;
+        let n = self.material.data.train.len();
+        let planned = epochs_of(&self.config, accepted.parent.is_some(), n);
+        let saved = match kind {
+            EndKind::KilledBeforeTraining | EndKind::StoppedInTraining => {
+                planned.saturating_sub(epochs)
+            }
+            EndKind::Diverged | EndKind::Failed | EndKind::Unfinished => 0,
+        };
+        let at_s = self.seconds();
+        Record::Ended(Ended { candidate, kind, reason, epochs, epochs_saved: saved, at_s })
+    }
+
+    /// The front as it was last told.
+    pub(super) fn told_archive(&self) -> Archive {
+        let members = self.state.front().iter().map(|m| Member {
+            id: m.candidate,
+            values: m
+                .values
+                .iter()
+                .zip(&m.intervals)
+                .map(|(&value, &interval)| Value { value, interval })
+                .collect(),
+        });
+        Archive::from_members(self.config.objectives.clone(), members)
+    }
+
+    /// If nothing of the first generation met the hard limits, the user must hear by how much.
+    pub(super) fn reject_impossible_limits(&self) -> Result<(), EngineError> {
+        let open = self.state.open();
+        let all: Vec<&Candidate> = open.iter().map(|id| &self.state.candidates()[id]).collect();
+        if self.state.generation() > 0 || all.iter().any(|c| c.trained.is_some()) {
+            return Ok(());
+        }
+        for limit in &self.config.limits {
+            let values = all.iter().filter_map(|c| self.state.cheap(c, limit.objective));
+            let least = values.map(|v| v.value).reduce(f64::min);
+            if let Some(least) = least.filter(|least| *least > limit.most) {
+                return Err(EngineError::ImpossibleLimit {
+                    objective: limit.objective,
+                    most: limit.objective.format(limit.most),
+                    least: limit.objective.format(least),
+                    factor: least / limit.most,
+                });
+            }
+        }
+        let reason = all.iter().find_map(|c| c.ended.as_ref()).map(|e| e.reason.clone());
+        Err(EngineError::NothingTrained { reason: reason.unwrap_or_default() })
+    }
+}

@@ -1,0 +1,285 @@
+//! The threads that do what takes time: one measures, some train.
+//!
+//! Lanes share nothing with the engine but two queues; all results come back through one inbox.
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::Sender;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use rand_chacha::ChaCha8Rng;
+
+use crate::graph::Graph;
+use crate::measure::Bench;
+use crate::measure::Level;
+use crate::measure::MeasureError;
+use crate::measure::Measurement;
+use crate::measure::Plan;
+use crate::onnx;
+use crate::store::CandidateId;
+use crate::train::Epoch;
+use crate::train::TrainPlan;
+use crate::train::Trainer;
+use crate::train::Watch;
+
+use super::develop::DevelopError;
+use super::develop::Developed;
+use super::develop::Material;
+use super::develop::Source;
+use super::develop::develop;
+use super::early::Experience;
+use super::early::Prospect;
+
+/// A model to be measured.
+pub struct MeasureJob {
+    /// Whose.
+    pub candidate: CandidateId,
+    /// 0 for the first time.
+    pub round: u32,
+    /// What is measured.
+    pub model: Model,
+    /// How thoroughly.
+    pub level: Level,
+}
+
+/// What is measured.
+pub enum Model {
+    /// A structure with random weights: latency does not depend on them.
+    Untrained(Box<Graph>, ChaCha8Rng),
+    /// An ONNX file.
+    Onnx(Vec<u8>),
+}
+
+/// A candidate to be developed.
+pub struct TrainJob {
+    /// Which.
+    pub candidate: CandidateId,
+    /// Where its weights come from.
+    pub source: Source,
+    /// How it is trained.
+    pub plan: TrainPlan,
+    /// Epochs of imitation after approximate morphisms.
+    pub distill_epochs: u32,
+    /// Its own stream.
+    pub rng: ChaCha8Rng,
+    /// Whether it may still enter the front.
+    pub prospect: Option<Prospect>,
+    /// What past curves teach.
+    pub experience: Arc<Experience>,
+}
+
+/// What comes back.
+pub enum Done {
+    /// A measurement ended; with the size of the model in bytes.
+    Measured(CandidateId, u32, u64, Box<Result<Measurement, MeasureError>>),
+    /// A training ended.
+    Trained(CandidateId, Box<Result<Developed, DevelopError>>, Duration),
+    /// An epoch of a training ended.
+    Epoch(CandidateId, Epoch),
+    /// The lane's code panicked: a bug, but not the end of the run.
+    Panicked(Lane, CandidateId, String),
+    /// The job was dropped because the run stops.
+    Dropped(Lane, CandidateId),
+}
+
+/// Which kind of lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// The one that measures.
+    Measure,
+    /// One of those that train.
+    Train,
+}
+
+/// The run's device, and where models are put for it.
+pub struct Gauge {
+    /// The device with the run's runtime.
+    pub bench: Bench,
+    /// A folder of this run alone.
+    pub folder: PathBuf,
+}
+
+/// The queues.
+pub struct Lanes {
+    measure: Sender<MeasureJob>,
+    train: Sender<TrainJob>,
+    inbox: Receiver<Done>,
+    /// Measurements queued or running.
+    pub measuring: usize,
+    /// Trainings queued or running.
+    pub training: usize,
+}
+
+impl Lanes {
+    /// Starts one measure lane and `n` train lanes; they end when the value is dropped, or leave
+    /// their jobs undone once `stop` is set.
+    pub fn start(
+        gauge: Gauge,
+        trainer: Arc<dyn Trainer>,
+        material: Arc<Material>,
+        n: usize,
+        stop: Arc<AtomicBool>,
+    ) -> Lanes {
+        let (done, inbox) = mpsc::channel();
+        let (measure, jobs) = mpsc::channel();
+        let lane = MeasureLane {
+            gauge,
+            material: material.clone(),
+            done: done.clone(),
+            stop: stop.clone(),
+        };
+        thread::spawn(move || lane.serve(jobs));
+        let (train, jobs) = mpsc::channel();
+        let jobs = Arc::new(Mutex::new(jobs));
+        for _ in 0..n {
+            let lane = TrainLane {
+                trainer: trainer.clone(),
+                material: material.clone(),
+                done: done.clone(),
+                stop: stop.clone(),
+            };
+            let jobs = jobs.clone();
+            thread::spawn(move || lane.serve(&jobs));
+        }
+        Lanes { measure, train, inbox, measuring: 0, training: 0 }
+    }
+
+    /// Queues a measurement.
+    pub fn measure(&mut self, job: MeasureJob) {
+        self.measuring += 1;
+        self.measure.send(job).expect("the measure lane lives as long as the engine");
+    }
+
+    /// Queues a training.
+    pub fn train(&mut self, job: TrainJob) {
+        self.training += 1;
+        self.train.send(job).expect("the train lanes live as long as the engine");
+    }
+
+    /// Waits at most `timeout` for something, then takes all that is there.
+    pub fn wait(&mut self, timeout: Duration) -> Vec<Done> {
+        let first = self.inbox.recv_timeout(timeout);
+        let all: Vec<Done> = first.into_iter().chain(self.inbox.try_iter()).collect();
+        for done in &all {
+            match done {
+                Done::Measured(..) => self.measuring -= 1,
+                Done::Trained(..) => self.training -= 1,
+                Done::Epoch(..) => {}
+                Done::Panicked(lane, ..) | Done::Dropped(lane, ..) => match lane {
+                    Lane::Measure => self.measuring -= 1,
+                    Lane::Train => self.training -= 1,
+                },
+            }
+        }
+        all
+    }
+}
+
+struct MeasureLane {
+    gauge: Gauge,
+    material: Arc<Material>,
+    done: Sender<Done>,
+    stop: Arc<AtomicBool>,
+}
+
+impl MeasureLane {
+    fn serve(mut self, jobs: Receiver<MeasureJob>) {
+        for job in jobs {
+            let id = job.candidate;
+            let done = match self.stop.load(Ordering::Relaxed) {
+                true => Done::Dropped(Lane::Measure, id),
+                false => caught(Lane::Measure, id, || self.one(job)),
+            };
+            if self.done.send(done).is_err() {
+                break;
+            }
+        }
+    }
+
+    fn one(&mut self, job: MeasureJob) -> Done {
+        let bytes = match job.model {
+            Model::Onnx(bytes) => bytes,
+            Model::Untrained(graph, mut rng) => {
+                let network = self.material.scratch(&graph, &mut rng);
+                onnx::export(&network, &onnx::ExportOptions::default())
+            }
+        };
+        let size = bytes.len() as u64;
+        let result = self.gauge.measure(&bytes, job.level);
+        Done::Measured(job.candidate, job.round, size, Box::new(result))
+    }
+}
+
+impl Gauge {
+    fn measure(&mut self, model: &[u8], level: Level) -> Result<Measurement, MeasureError> {
+        let path = self.folder.join("candidate.onnx");
+        std::fs::write(&path, model)
+            .map_err(|source| MeasureError::Model { path: path.clone(), source })?;
+        self.bench.measure(&path, &Plan::of(level))
+    }
+}
+
+struct TrainLane {
+    trainer: Arc<dyn Trainer>,
+    material: Arc<Material>,
+    done: Sender<Done>,
+    stop: Arc<AtomicBool>,
+}
+
+impl TrainLane {
+    fn serve(self, jobs: &Mutex<Receiver<TrainJob>>) {
+        loop {
+            let next = jobs.lock().expect("no lane panics while it waits").recv();
+            let Ok(job) = next else { break };
+            let id = job.candidate;
+            let done = match self.stop.load(Ordering::Relaxed) {
+                true => Done::Dropped(Lane::Train, id),
+                false => caught(Lane::Train, id, || self.one(job)),
+            };
+            if self.done.send(done).is_err() {
+                break;
+            }
+        }
+    }
+
+    fn one(&self, job: TrainJob) -> Done {
+        let started = Instant::now();
+        let TrainJob { candidate, source, plan, distill_epochs, mut rng, prospect, experience } =
+            job;
+        let epochs = plan.epochs;
+        let mut watch = |epoch: &Epoch| {
+            let _ = self.done.send(Done::Epoch(candidate, *epoch));
+            if self.stop.load(Ordering::Relaxed) {
+                return Watch::Stop;
+            }
+            let optimistic =
+                experience.optimistic_end(epoch.epoch, epochs, epoch.validation_error.0);
+            let hopeless =
+                epoch.epoch < epochs && prospect.as_ref().is_some_and(|p| !p.enters_at(optimistic));
+            if hopeless { Watch::Stop } else { Watch::Continue }
+        };
+        let (trainer, material) = (self.trainer.as_ref(), self.material.as_ref());
+        let result =
+            develop(trainer, material, source, &plan, distill_epochs, &mut rng, &mut watch);
+        match self.stop.load(Ordering::Relaxed) {
+            true => Done::Dropped(Lane::Train, candidate),
+            false => Done::Trained(candidate, Box::new(result), started.elapsed()),
+        }
+    }
+}
+
+fn caught(lane: Lane, candidate: CandidateId, work: impl FnOnce() -> Done) -> Done {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+        Done::Panicked(lane, candidate, text.unwrap_or_else(|| "no message".to_owned()))
+    })
+}

@@ -1,0 +1,139 @@
+//! Asking the strategy for a generation.
+use crate::graph::Graph;
+use crate::latency::Predictor;
+use crate::pareto::Objective;
+use crate::search::Origin;
+use crate::search::Parent;
+use crate::search::Situation;
+use crate::store::Accepted;
+use crate::store::Record;
+
+use super::Engine;
+use super::EngineError;
+use super::Event;
+use super::GENERATION_STREAMS;
+use super::Limit;
+use super::RunConfig;
+use super::State;
+
+impl Engine {
+    /// Asks the strategy for a generation and writes it down; false if there is none.
+    pub(super) fn propose(
+        &mut self,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<bool, EngineError> {
+        let generation = self.state.generation();
+        let mut rng = self.stream(GENERATION_STREAMS + u64::from(generation));
+        let front = self.parents();
+        let costs = Costs::of(&self.config, &self.state);
+        let room = self.room();
+        let situation = Situation {
+            space: &self.space,
+            front: &front,
+            known: self.state.known(),
+            reference: self.state.reference(),
+            costs: &|graph| costs.of_graph(graph),
+            error_at: self.config.error_at(),
+            room,
+        };
+        let asked = self.strategy.ask(&situation, &mut rng);
+        if asked.proposals.is_empty() {
+            return Ok(false);
+        }
+        let first = self.state.candidates().keys().next_back().map_or(1, |id| id + 1);
+        let proposed = self.state.counts().proposed + asked.looked_at;
+        let at_s = self.seconds();
+        let records: Vec<Record> = asked
+            .proposals
+            .into_iter()
+            .zip(first..)
+            .map(|(p, id)| {
+                let (parent, steps) = match p.origin {
+                    Origin::Scratch => (None, Vec::new()),
+                    Origin::Child { parent, steps } => {
+                        (Some(parent), steps.into_iter().map(|applied| applied.step).collect())
+                    }
+                };
+                let cost = p.graph.cost();
+                Record::Accepted(Accepted {
+                    candidate: id,
+                    parent,
+                    generation,
+                    proposed,
+                    arch: p.graph.arch_id(),
+                    predicted_latency_us: costs.predicted_latency(&p.graph),
+                    graph: p.graph,
+                    steps,
+                    parameters: cost.parameters,
+                    macs: cost.macs.0,
+                    at_s,
+                })
+            })
+            .collect();
+        self.commit(&records, watch)?;
+        let accepted = self.state.open();
+        watch(&Event::Proposed { generation, accepted }, &self.state);
+        Ok(true)
+    }
+
+    /// Candidates that the generation may have, so that the budget is met exactly.
+    pub(super) fn room(&self) -> usize {
+        let left = self.config.budget.candidates;
+        let left = left.map_or(u64::MAX, |n| n.saturating_sub(self.state.counts().accepted));
+        self.config.search.accept.min(usize::try_from(left).unwrap_or(usize::MAX))
+    }
+
+    pub(super) fn parents(&self) -> Vec<Parent> {
+        let members = self.state.front().iter().map(|member| {
+            let graph = self.state.candidates()[&member.candidate].accepted.graph.clone();
+            Parent { id: member.candidate, graph, values: member.values.clone() }
+        });
+        members.collect()
+    }
+}
+
+/// Cheap objectives of structures, predicted where they would have to be measured.
+struct Costs<'a> {
+    config: &'a RunConfig,
+    latency: Predictor,
+    memory: Predictor,
+}
+
+impl<'a> Costs<'a> {
+    pub(super) fn of(config: &'a RunConfig, state: &State) -> Costs<'a> {
+        let latency = state.predictor(Objective::Latency);
+        let memory = state.predictor(Objective::Memory);
+        Costs { config, latency, memory }
+    }
+
+    pub(super) fn predicted_latency(&self, graph: &Graph) -> Option<f64> {
+        let prediction = self.latency.predict(graph);
+        (prediction.samples > 0).then_some(prediction.latency_us)
+    }
+
+    /// `None` if a hard limit rules the structure out, as far as that is known.
+    pub(super) fn of_graph(&self, graph: &Graph) -> Option<Vec<f64>> {
+        let cost = graph.cost();
+        let objectives = self.config.objectives.iter().filter(|o| **o != Objective::Error);
+        let value = |objective: Objective| match objective {
+            Objective::Error => (0.0, 0.0),
+            Objective::Latency => predicted(&self.latency, graph),
+            Objective::Memory => predicted(&self.memory, graph),
+            Objective::Parameters => (cost.parameters as f64, cost.parameters as f64),
+            Objective::Macs => (cost.macs.0 as f64, cost.macs.0 as f64),
+            Objective::ModelBytes => (4.0 * cost.parameters as f64, 4.0 * cost.parameters as f64),
+        };
+        let breaks = |limit: &Limit| value(limit.objective).1 > limit.most;
+        if self.config.limits.iter().any(breaks) {
+            return None;
+        }
+        Some(objectives.map(|&o| value(o).0).collect())
+    }
+}
+
+/// A prediction, and the least it could be if enough was measured to know.
+pub(super) fn predicted(predictor: &Predictor, graph: &Graph) -> (f64, f64) {
+    let prediction = predictor.predict(graph);
+    let known = prediction.samples >= Predictor::ENOUGH;
+    (prediction.latency_us, if known { prediction.interval_us[0] } else { 0.0 })
+}

@@ -1,0 +1,200 @@
+//! `citronade.measurement.v1`: what `measure --json` prints and the store keeps.
+//!
+//! The raw part is read back; the figures are for people and scripts, and computed anew.
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::agent::Conditions;
+use crate::agent::Facts;
+use crate::agent::MemoryUse;
+use crate::units::Micros;
+
+use super::measurement::Launch;
+use super::measurement::Measurement;
+use super::measurement::MemoryCost;
+use super::measurement::ModelFile;
+use super::plan::Level;
+use super::repeat::Noise;
+use super::verdict::Verdict;
+
+/// Name and version of the format.
+pub const SCHEMA: &str = "citronade.measurement.v1";
+
+#[derive(Serialize)]
+struct Written<'a> {
+    schema: &'static str,
+    model: &'a ModelFile,
+    device: &'a str,
+    runtime: &'a str,
+    runtime_version: &'a str,
+    threads: usize,
+    level: Level,
+    verdict: Verdict,
+    reasons: Vec<String>,
+    load_us: Option<Micros>,
+    first_us: Option<Micros>,
+    latency_us: Latency,
+    memory_bytes: Option<MemoryCost>,
+    conditions: Around<'a>,
+    per_op: Option<()>,
+    facts: &'a Facts,
+    noise: Noise,
+    launches: Vec<Launch>,
+    memory_launches: &'a [MemoryUse],
+    baseline_launches: &'a [MemoryUse],
+    samples_us: Vec<&'a [f64]>,
+}
+
+#[derive(Serialize)]
+struct Latency {
+    n: usize,
+    launches: usize,
+    min: Option<Micros>,
+    p10: Option<Micros>,
+    p50: Option<Micros>,
+    p90: Option<Micros>,
+    p95: Option<Micros>,
+    p99: Option<Micros>,
+    max: Option<Micros>,
+    mad: Option<Micros>,
+    p50_interval: Option<[Micros; 2]>,
+    p90_interval: Option<[Micros; 2]>,
+    p50_repeat_interval: Option<[Micros; 2]>,
+}
+
+#[derive(Serialize)]
+struct Around<'a> {
+    before: Option<&'a Conditions>,
+    after: Option<&'a Conditions>,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    schema: String,
+    model: ModelFile,
+    device: String,
+    runtime: String,
+    runtime_version: String,
+    threads: usize,
+    level: Level,
+    facts: Facts,
+    noise: Noise,
+    launches: Vec<Launch>,
+    memory_launches: Vec<MemoryUse>,
+    baseline_launches: Vec<MemoryUse>,
+    samples_us: Vec<Vec<f64>>,
+}
+
+/// A text that is not a measurement.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadMeasurementError {
+    /// Not JSON, or a field is missing or of another type.
+    #[error("this is not a measurement")]
+    Json(#[from] serde_json::Error),
+
+    /// Of another kind or version.
+    #[error("`{0}` is not `{SCHEMA}`")]
+    Schema(String),
+
+    /// Launches and samples do not belong together.
+    #[error("{launches} launches have {samples} lists of samples")]
+    Launches {
+        /// How many launches.
+        launches: usize,
+        /// How many lists.
+        samples: usize,
+    },
+}
+
+impl Measurement {
+    /// One `citronade.measurement.v1` object.
+    pub fn to_json(&self) -> String {
+        let (verdict, reasons) = self.verdict();
+        let written = Written {
+            schema: SCHEMA,
+            model: &self.model,
+            device: &self.device,
+            runtime: &self.runtime,
+            runtime_version: &self.runtime_version,
+            threads: self.threads,
+            level: self.level,
+            verdict,
+            reasons,
+            load_us: self.load(),
+            first_us: self.first(),
+            latency_us: latency(self),
+            memory_bytes: self.memory_cost(),
+            conditions: Around {
+                before: self.launches.first().map(|l| &l.timed.before),
+                after: self.launches.last().map(|l| &l.timed.after),
+            },
+            per_op: None,
+            facts: &self.facts,
+            noise: self.noise,
+            launches: self.launches.iter().map(without_samples).collect(),
+            memory_launches: &self.memory,
+            baseline_launches: &self.baseline,
+            samples_us: self.launches.iter().map(|l| l.timed.samples_us.as_slice()).collect(),
+        };
+        serde_json::to_string(&written).expect("numbers and texts can be written as JSON")
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadMeasurementError`].
+    pub fn from_json(text: &str) -> Result<Self, ReadMeasurementError> {
+        let read: Read = serde_json::from_str(text)?;
+        if read.schema != SCHEMA {
+            return Err(ReadMeasurementError::Schema(read.schema));
+        }
+        let (launches, samples) = (read.launches.len(), read.samples_us.len());
+        if launches != samples {
+            return Err(ReadMeasurementError::Launches { launches, samples });
+        }
+        Ok(Measurement {
+            model: read.model,
+            device: read.device,
+            facts: read.facts,
+            runtime: read.runtime,
+            runtime_version: read.runtime_version,
+            threads: read.threads,
+            level: read.level,
+            launches: read.launches.into_iter().zip(read.samples_us).map(with_samples).collect(),
+            memory: read.memory_launches,
+            baseline: read.baseline_launches,
+            noise: read.noise,
+        })
+    }
+}
+
+fn latency(m: &Measurement) -> Latency {
+    Latency {
+        n: m.samples().len(),
+        launches: m.launches.len(),
+        min: m.quantile(0.0),
+        p10: m.quantile(0.1),
+        p50: m.p50(),
+        p90: m.quantile(0.9),
+        p95: m.quantile(0.95),
+        p99: m.quantile(0.99),
+        max: m.quantile(1.0),
+        mad: m.mad(),
+        p50_interval: m.interval(0.5),
+        p90_interval: m.interval(0.9),
+        p50_repeat_interval: m.prediction_interval(),
+    }
+}
+
+/// The samples of all launches stand together at the end of the object.
+fn without_samples(launch: &Launch) -> Launch {
+    let mut launch = launch.clone();
+    launch.timed.samples_us.clear();
+    launch
+}
+
+fn with_samples((mut launch, samples_us): (Launch, Vec<f64>)) -> Launch {
+    launch.timed.samples_us = samples_us;
+    launch
+}

@@ -1,0 +1,66 @@
+//! Why there is no measurement.
+use std::io;
+use std::path::PathBuf;
+
+use crate::device::DeviceError;
+
+/// Why there is no measurement.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MeasureError {
+    /// The model file cannot be read on the host.
+    #[error("cannot read `{}`", path.display())]
+    Model {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+
+    /// The device does not have the runtime.
+    #[error("the runtime `{runtime}` is not ready on {device}: {reason}")]
+    NoRuntime {
+        /// As it was asked for.
+        runtime: String,
+        /// Address of the device.
+        device: String,
+        /// In the agent's words, with a way out.
+        reason: String,
+    },
+
+    /// The device, its runner or the model failed.
+    #[error("cannot measure `{model}`")]
+    Device {
+        /// What was to be measured; `the runtime` for its memory baseline.
+        model: String,
+        /// How.
+        source: DeviceError,
+    },
+}
+
+impl MeasureError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Device { source, .. } => source.hint(),
+            Self::Model { .. } | Self::NoRuntime { .. } => None,
+        }
+    }
+
+    /// Whether trying again can help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Device { source, .. } => source.is_transient(),
+            Self::Model { .. } | Self::NoRuntime { .. } => false,
+        }
+    }
+
+    /// Whether the model is to blame, and the device is fine: exit code 3 instead of 12.
+    pub fn is_the_models_fault(&self) -> bool {
+        match self {
+            Self::Device { source, .. } => source.is_the_models_fault(),
+            Self::Model { .. } => true,
+            Self::NoRuntime { .. } => false,
+        }
+    }
+}

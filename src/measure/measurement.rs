@@ -1,0 +1,174 @@
+//! Raw samples, and the figures read from them.
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::agent::Facts;
+use crate::agent::MemoryUse;
+use crate::agent::Timed;
+use crate::stats::Resampling;
+use crate::stats::bootstrap_launches;
+use crate::stats::mad;
+use crate::stats::median;
+use crate::stats::quantile;
+use crate::units::Bytes;
+use crate::units::Micros;
+
+use super::plan::Level;
+use super::repeat::Noise;
+
+/// Fewest samples beyond a quantile from the 95th percentile on, so that it is not the maximum
+/// under another name: 100 samples for the 95th, 500 for the 99th.
+const SAMPLES_BEYOND: f64 = 5.0;
+
+/// Grain of the kernel's memory counters, to which intervals are rounded outwards.
+pub const MEMORY_GRAIN: u64 = 64 * 1024;
+
+/// All that was observed of one model on one device with one runtime.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measurement {
+    /// What was measured.
+    pub model: ModelFile,
+    /// Address of the device.
+    pub device: String,
+    /// What the device said of itself.
+    pub facts: Facts,
+    /// Name of the runtime.
+    pub runtime: String,
+    /// Its version.
+    pub runtime_version: String,
+    /// Threads that were asked for; [`Timed::threads`] tells what was used.
+    pub threads: usize,
+    /// Of the plan.
+    pub level: Level,
+    /// Launches in their order.
+    pub launches: Vec<Launch>,
+    /// Memory of the model, a launch each.
+    pub memory: Vec<MemoryUse>,
+    /// Memory of the runtime with the tiny built-in model, a launch each.
+    pub baseline: Vec<MemoryUse>,
+    /// What was known of the device's noise before.
+    pub noise: Noise,
+}
+
+/// An ONNX file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelFile {
+    /// Where it was.
+    pub path: String,
+    /// Hash of its bytes, hexadecimal.
+    pub blake3: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// One fresh process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Launch {
+    /// From starting the process to its answer, as the host saw it, µs.
+    pub wall_us: f64,
+    /// What it said.
+    pub timed: Timed,
+}
+
+/// What memory a model costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct MemoryCost {
+    /// Most anonymous memory of a process that loads and runs the model; median over launches.
+    pub peak: Bytes,
+    /// The same with the tiny built-in model.
+    pub baseline: Bytes,
+    /// `peak − baseline`: the objective.
+    pub cost: Bytes,
+    /// Least and most `cost` over launches, rounded outwards to 64 KiB.
+    pub cost_interval: [Bytes; 2],
+    /// Growth by loading the model: weights as the runtime keeps them.
+    pub weights: Option<Bytes>,
+    /// Growth from there to the most while running: inputs, activations, outputs.
+    pub activations: Option<Bytes>,
+}
+
+impl Measurement {
+    /// Every sample, launch by launch, µs.
+    pub fn samples(&self) -> Vec<f64> {
+        self.launches.iter().flat_map(|l| l.timed.samples_us.iter().copied()).collect()
+    }
+
+    /// A quantile over all samples; `None` without samples, or if too few lie beyond it: the
+    /// 95th percentile needs 100, the 99th 500.
+    pub fn quantile(&self, q: f64) -> Option<Micros> {
+        let samples = self.samples();
+        let beyond = (samples.len() as f64 * (1.0 - q)).round();
+        if (0.95..1.0).contains(&q) && beyond < SAMPLES_BEYOND {
+            return None;
+        }
+        quantile(&samples, q).map(Micros)
+    }
+
+    /// The median: the latency, unless said otherwise.
+    pub fn p50(&self) -> Option<Micros> {
+        self.quantile(0.5)
+    }
+
+    /// 95 % interval of a quantile, from resampling launches and samples within.
+    pub fn interval(&self, q: f64) -> Option<[Micros; 2]> {
+        let launches: Vec<Vec<f64>> =
+            self.launches.iter().map(|l| l.timed.samples_us.clone()).collect();
+        let statistic = |values: &[f64]| quantile(values, q).unwrap_or(f64::NAN);
+        let interval = bootstrap_launches(&launches, statistic, Resampling::default())?;
+        Some(interval.map(Micros))
+    }
+
+    /// Median absolute deviation over all samples.
+    pub fn mad(&self) -> Option<Micros> {
+        mad(&self.samples()).map(Micros)
+    }
+
+    /// Median of each launch, µs; a launch without samples is left out.
+    pub fn launch_medians(&self) -> Vec<f64> {
+        self.launches.iter().filter_map(|l| median(&l.timed.samples_us)).collect()
+    }
+
+    /// From the file to a session that is ready, median over launches.
+    pub fn load(&self) -> Option<Micros> {
+        self.over_launches(|t| t.load_us)
+    }
+
+    /// The first run, median over launches.
+    pub fn first(&self) -> Option<Micros> {
+        self.over_launches(|t| t.first_us)
+    }
+
+    fn over_launches(&self, phase: impl Fn(&Timed) -> f64) -> Option<Micros> {
+        let phases: Vec<f64> = self.launches.iter().map(|l| phase(&l.timed)).collect();
+        median(&phases).map(Micros)
+    }
+
+    /// What memory the model costs; `None` where the kernel did not say.
+    pub fn memory_cost(&self) -> Option<MemoryCost> {
+        let baseline = middle(&self.baseline, |m| m.peak)?;
+        let peak = middle(&self.memory, |m| m.peak)?;
+        let costs = self.memory.iter().filter_map(|m| Some(m.peak?.saturating_sub(baseline)));
+        let least = costs.clone().min()? / MEMORY_GRAIN * MEMORY_GRAIN;
+        let most = costs.max()?.div_ceil(MEMORY_GRAIN) * MEMORY_GRAIN;
+        let grown = |from: fn(&MemoryUse) -> Option<u64>, to: fn(&MemoryUse) -> Option<u64>| {
+            let grown = middle(&self.memory, |m| Some(to(m)?.saturating_sub(from(m)?)))?;
+            let runtime = middle(&self.baseline, |m| Some(to(m)?.saturating_sub(from(m)?)))?;
+            Some(Bytes(grown.saturating_sub(runtime)))
+        };
+        Some(MemoryCost {
+            peak: Bytes(peak),
+            baseline: Bytes(baseline),
+            cost: Bytes(peak.saturating_sub(baseline)),
+            cost_interval: [Bytes(least), Bytes(most)],
+            weights: grown(|m| m.before, |m| m.loaded),
+            activations: grown(|m| m.loaded, |m| m.running),
+        })
+    }
+}
+
+/// Middle value over launches, the lower of two.
+fn middle(launches: &[MemoryUse], value: impl Fn(&MemoryUse) -> Option<u64>) -> Option<u64> {
+    let mut values: Vec<u64> = launches.iter().filter_map(value).collect();
+    values.sort_unstable();
+    values.get(values.len().checked_sub(1)? / 2).copied()
+}

@@ -1,0 +1,187 @@
+//! Runners that work, and runners that do not, as real processes.
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+
+use citronade::agent::Answer;
+use citronade::agent::Fill;
+use citronade::agent::RunRequest;
+use citronade::agent::Task;
+use citronade::agent::Warmup;
+use citronade::device;
+use citronade::device::DeviceError;
+use citronade::device::Fake;
+use citronade::device::Local;
+use citronade::device::Runner;
+use citronade::device::Transport;
+
+use crate::support::models;
+
+pub const AGENT: &str = env!("CARGO_BIN_EXE_citronade-agent");
+
+/// Long enough for a busy machine; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub fn agent() -> Local {
+    Local::program(AGENT, Vec::<String>::new())
+}
+
+/// A runner written in shell.
+pub fn script(text: &str) -> Local {
+    Local::program("/bin/sh", ["-c", text])
+}
+
+fn hello(transport: &dyn Transport, timeout: Duration) -> Result<Answer, DeviceError> {
+    Runner::launch(transport)?.ask(Task::Hello, timeout)
+}
+
+fn run(model: &Path, fill: Fill) -> Task {
+    let model = model.to_string_lossy().into_owned();
+    Task::Run(RunRequest { model, runtime: "tract".into(), library: None, threads: 1, fill })
+}
+
+#[test]
+fn a_fresh_process_says_who_it_is_and_what_it_may_take() {
+    let Answer::Hello(hello) = hello(&agent(), PATIENCE).unwrap() else { panic!("no hello") };
+    assert_eq!(hello.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(hello.runtimes[0].name, "tract");
+    assert_eq!(hello.runtimes[0].missing, None);
+    assert!(hello.memory_limit_bytes.is_some_and(|limit| limit > 1 << 20));
+    assert_eq!(hello.facts.arch, std::env::consts::ARCH);
+}
+
+#[test]
+fn a_thread_behind_a_pipe_is_a_device_too() {
+    assert!(matches!(hello(&Fake, PATIENCE), Ok(Answer::Hello(_))));
+}
+
+#[test]
+fn a_runner_that_hangs_is_killed_and_named() {
+    let error = hello(&script("read request; sleep 1000"), Duration::from_millis(50)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the runner on local hung: no answer within 0.05 s while it should say who it is; it was \
+         killed"
+    );
+    assert!(error.is_transient() && error.hint().is_some());
+}
+
+#[test]
+fn what_a_hung_runner_has_started_is_gone_as_well() {
+    let (folder, fifo) = models::file(b"");
+    std::fs::remove_file(&fifo).unwrap();
+    let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    // The grandchild holds the other end of the fifo; reading ends when it is gone.
+    let text = format!("sleep 1000 > '{}' & read request; wait", fifo.display());
+    let reader = std::thread::spawn(move || std::fs::read(fifo));
+    hello(&script(&text), Duration::from_millis(50)).unwrap_err();
+    assert_eq!(reader.join().unwrap().unwrap(), b"");
+    drop(folder);
+}
+
+#[test]
+fn a_runner_that_dies_is_told_from_one_that_gives_up() {
+    let died = hello(&script("read request; echo ouch >&2; kill -9 $$"), PATIENCE).unwrap_err();
+    assert!(matches!(
+        &died,
+        DeviceError::Crashed { signal: 9, stderr_tail, .. } if stderr_tail == "ouch\n"
+    ));
+    let gave_up = hello(&script("read request; exit 3"), PATIENCE).unwrap_err();
+    assert!(matches!(gave_up, DeviceError::Ended { status: Some(3), .. }), "{gave_up}");
+}
+
+#[test]
+fn a_runner_that_talks_nonsense_is_not_believed() {
+    let error = hello(&script("read request; echo 'Welcome to Ubuntu'"), PATIENCE).unwrap_err();
+    assert!(matches!(&error, DeviceError::Garbage { reason, .. } if reason.contains("Welcome")));
+    let endless = "read request; while :; do printf aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done";
+    let error = hello(&script(endless), PATIENCE).unwrap_err();
+    assert!(matches!(error, DeviceError::Garbage { .. }), "{error}");
+}
+
+#[test]
+fn an_answer_to_another_request_is_not_taken() {
+    let old =
+        r#"read r; echo '{"protocol":1,"id":7,"answer":{"refused":{"kind":"model","reason":""}}}'"#;
+    let error = hello(&script(old), PATIENCE).unwrap_err();
+    assert!(error.to_string().contains("it answers request 7 of 1"), "{error}");
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named() {
+    let error = hello(&Local::program("/nowhere/agent", ["agent"]), PATIENCE).unwrap_err();
+    assert_eq!(error.to_string(), "the runner `/nowhere/agent agent` cannot be started on local");
+}
+
+#[test]
+fn only_known_addresses_are_devices() {
+    assert_eq!(device::parse("local").unwrap().address(), "local");
+    assert!(matches!(device::parse("fax:1"), Err(DeviceError::UnknownAddress { .. })));
+}
+
+#[test]
+fn a_model_that_asks_for_512_gib_is_a_clear_error_and_the_next_one_runs() {
+    let (_bomb, bomb) = models::file(&models::bomb());
+    assert_eq!(std::fs::metadata(&bomb).unwrap().len(), 99);
+    let (_tiny, tiny) = models::file(citronade::agent::TINY_MODEL);
+    let mut runner = Runner::launch(&agent()).unwrap();
+    let error = runner.ask(run(&bomb, Fill::Scattered), PATIENCE).unwrap_err();
+    assert!(error.is_the_models_fault(), "{error}");
+    assert!(error.to_string().contains("549755813888"), "{error}");
+    let answer = runner.ask(run(&tiny, Fill::Scattered), PATIENCE);
+    assert!(matches!(answer, Ok(Answer::Outputs(_))));
+}
+
+#[test]
+fn weights_outside_the_model_file_are_refused() {
+    let (_folder, path) = models::file(&models::external());
+    let mut runner = Runner::launch(&agent()).unwrap();
+    let error = runner.ask(run(&path, Fill::Scattered), PATIENCE).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "tensor `w` is stored outside the model file; put the weights inside it"
+    );
+}
+
+#[test]
+fn the_agent_ends_when_the_host_is_gone_even_in_the_middle_of_a_run() {
+    let (_folder, path) = models::file(citronade::agent::TINY_MODEL);
+    let forever = Warmup { min_runs: u32::MAX, max_runs: u32::MAX, tolerance: 0.0, max_us: 1e18 };
+    let request = serde_json::json!({"protocol": 1, "id": 1, "task": {"time": {
+        "model": path, "runtime": "tract", "threads": 1, "warmup": forever,
+        "sampling": {"min": 1, "max": 1, "max_us": 1.0}}}});
+    let mut child =
+        Command::new(AGENT).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "{request}").unwrap();
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "", "it was not done");
+}
+
+#[test]
+fn real_models_compute_what_their_reference_outputs_say() {
+    for name in ["squeezenet", "shufflenet"] {
+        let Some(model) = models::shared(&format!("onnx-light/light_{name}.onnx")) else { return };
+        let expected = models::shared(&format!("onnx-light/light_{name}_output_0.pb")).unwrap();
+        let expected = std::fs::read(expected).unwrap();
+        let mut runner = Runner::launch(&agent()).unwrap();
+        let answer = runner.ask(run(&model, Fill::Ramp), PATIENCE).unwrap();
+        let Answer::Outputs(outputs) = answer else { panic!("no outputs") };
+        let values = &outputs.tensors[0].values;
+        assert_eq!(values.len(), 1000);
+        // The file ends with 1000 little-endian floats.
+        let floats = expected[expected.len() - 4000..].chunks_exact(4);
+        for (value, bytes) in values.iter().zip(floats) {
+            let reference = f64::from(f32::from_le_bytes(bytes.try_into().unwrap()));
+            assert!((value.unwrap() - reference).abs() < 1e-5 * reference, "{name}: {value:?}");
+        }
+    }
+}

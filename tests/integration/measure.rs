@@ -1,0 +1,223 @@
+//! Measurements from launch to JSON.
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use citronade::agent::TINY_MODEL;
+use citronade::device::DeviceError;
+use citronade::device::Fake;
+use citronade::device::Transport;
+use citronade::measure::Bench;
+use citronade::measure::Level;
+use citronade::measure::MeasureError;
+use citronade::measure::Measurement;
+use citronade::measure::Plan;
+use citronade::measure::Verdict;
+use citronade::measure::measure;
+
+use crate::device::AGENT;
+use crate::device::agent;
+use crate::device::script;
+use crate::support::models;
+
+fn metronome(bytes: usize) -> Measurement {
+    let (_folder, path) = models::file(&vec![7; bytes]);
+    let plan = Plan::of(Level::Search);
+    measure(Arc::new(Fake), &path, &plan, "metronome", 1).unwrap()
+}
+
+#[test]
+fn a_metronome_is_measured_to_the_last_digit() {
+    let m = metronome(80_000);
+    let p50 = m.p50().unwrap().0;
+    assert!((p50 / 100.0 - 1.0).abs() < 0.002, "20 µs and a nanosecond a byte, not {p50}");
+    assert_eq!(m.samples().len(), 2000);
+    assert_eq!(m.memory_cost().unwrap().cost.0, 2 * (80_000 - TINY_MODEL.len() as u64));
+    assert!(m.samples() == metronome(80_000).samples(), "the same file, the same samples");
+}
+
+#[test]
+fn the_object_keeps_the_raw_samples_and_is_read_back_whole() {
+    let m = metronome(3000);
+    let json = m.to_json();
+    assert!(Measurement::from_json(&json).unwrap() == m, "{json}");
+    let object: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(object["schema"], "citronade.measurement.v1");
+    assert_eq!(object["latency_us"]["n"], 2000);
+    assert_eq!(object["samples_us"].as_array().unwrap().len(), 10);
+    let fields = [
+        "/model/blake3",
+        "/runtime_version",
+        "/verdict",
+        "/reasons",
+        "/load_us",
+        "/first_us",
+        "/latency_us/launches",
+        "/latency_us/min",
+        "/latency_us/p50",
+        "/latency_us/p90",
+        "/latency_us/p95",
+        "/latency_us/p99",
+        "/latency_us/max",
+        "/latency_us/mad",
+        "/latency_us/p50_interval/1",
+        "/memory_bytes/peak",
+        "/memory_bytes/baseline",
+        "/memory_bytes/weights",
+        "/memory_bytes/activations",
+        "/conditions/before/ticks",
+        "/conditions/after/ticks",
+        "/per_op",
+        "/samples_us/0/0",
+    ];
+    for field in fields {
+        assert!(object.pointer(field).is_some(), "{field} is missing in {json}");
+    }
+}
+
+#[test]
+fn what_is_not_a_measurement_is_not_read_as_one() {
+    let json = metronome(10).to_json();
+    let other = json.replace("citronade.measurement.v1", "citronade.measurement.v9");
+    assert!(Measurement::from_json(&other).unwrap_err().to_string().contains("v9"));
+    assert!(Measurement::from_json("{}").is_err());
+}
+
+#[test]
+fn too_few_samples_are_called_so_and_no_percentile_is_made_up() {
+    let (_folder, path) = models::file(&[1; 100]);
+    let mut plan = Plan::of(Level::Screen);
+    (plan.launches, plan.sampling.max) = (2, 20);
+    let m = measure(Arc::new(Fake), &path, &plan, "metronome", 1).unwrap();
+    let (verdict, reasons) = m.verdict();
+    assert_eq!((verdict, reasons), (Verdict::TooFew, vec!["40 samples in 2 launches".into()]));
+    assert_eq!((m.quantile(0.95), m.quantile(0.99)), (None, None));
+    assert!(m.p50().is_some() && m.quantile(1.0).is_some());
+}
+
+#[test]
+fn a_repeat_lies_in_the_predicted_interval_even_from_two_launches() {
+    let (_folder, path) = models::file(&[1; 50_000]);
+    let mut plan = Plan::of(Level::Screen);
+    plan.launches = 2;
+    let m = measure(Arc::new(Fake), &path, &plan, "metronome", 1).unwrap();
+    let (p50, [low, high]) = (m.p50().unwrap().0, m.prediction_interval().unwrap());
+    let half = (high.0 / p50).ln();
+    assert!((low.0 * high.0 / p50.powi(2) - 1.0).abs() < 1e-9, "a factor up, a factor down");
+    assert!(half > 0.03, "two launches that agree promise too much: {half}");
+}
+
+#[test]
+fn a_crash_costs_one_launch_and_two_crashes_the_measurement() {
+    let (_folder, path) = models::file(TINY_MODEL);
+    let once = path.with_extension("once");
+    let dies_once = |count: u32| {
+        script(&format!(
+            "n=$(cat '{0}' 2>/dev/null || echo 0); if [ $n -lt {count} ] && [ -e '{0}' ]; then \
+             echo $((n + 1)) > '{0}'; read request; kill -9 $$; fi; exec '{AGENT}'",
+            once.display()
+        ))
+    };
+    let plan = Plan::of(Level::Screen);
+    for crashes in [1, 2] {
+        std::fs::remove_file(&once).ok();
+        let mut bench = Bench::open(Arc::new(dies_once(crashes)), "tract", 1).unwrap();
+        std::fs::write(&once, "0").unwrap();
+        let result = bench.measure(&path, &plan);
+        assert_eq!(result.is_ok(), crashes == 1, "{crashes} crashes");
+    }
+}
+
+#[test]
+fn a_hung_runner_is_not_waited_for_twice() {
+    let (_folder, path) = models::file(TINY_MODEL);
+    let hangs = path.with_extension("hang");
+    let text = format!("[ -e '{}' ] && exec sleep 1000; exec '{AGENT}'", hangs.display());
+    let mut bench = Bench::open(Arc::new(script(&text)), "tract", 1).unwrap();
+    std::fs::write(&hangs, "").unwrap();
+    let plan = Plan { timeout: Duration::from_millis(100), ..Plan::of(Level::Screen) };
+    let error = bench.measure(&path, &plan).unwrap_err();
+    assert!(matches!(
+        error,
+        MeasureError::Device { source: DeviceError::Hung { timeout, .. }, .. }
+            if timeout == plan.timeout
+    ));
+}
+
+#[test]
+fn an_absent_onnx_runtime_is_told_and_tract_is_used() {
+    let nowhere = || Arc::new(agent().with_variable("ORT_DYLIB_PATH", "/nowhere/lib.so"));
+    let error = Bench::open(nowhere(), "ort", 1).map(|_| ()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the runtime `ort` is not ready on local: ORT_DYLIB_PATH names `/nowhere/lib.so`, which \
+         is not a file; correct it, or unset it to search"
+    );
+    let (bench, missing) = Bench::open_or_tract(nowhere(), "ort", 1).unwrap();
+    assert_eq!(bench.runtime().name, "tract");
+    assert!(matches!(missing, Some(MeasureError::NoRuntime { .. })));
+}
+
+#[test]
+fn an_unknown_runtime_is_refused_with_those_there_are() {
+    let error = Bench::open(Arc::new(Fake), "tensorflow", 1).map(|_| ()).unwrap_err();
+    let MeasureError::Device { source, .. } = error else { panic!("{error}") };
+    assert!(source.to_string().contains("this agent knows `tract` and `ort`"), "{source}");
+}
+
+#[test]
+fn models_that_cannot_be_measured_are_clear_errors() {
+    let plan = Plan::of(Level::Screen);
+    let mut bench = Bench::open(Arc::new(agent()), "tract", 1).unwrap();
+    let missing = bench.measure(Path::new("no-such.onnx"), &plan).unwrap_err();
+    assert_eq!(missing.to_string(), "cannot read `no-such.onnx`");
+    for bytes in [models::bomb(), b"not a model".to_vec(), Vec::new()] {
+        let (_folder, path) = models::file(&bytes);
+        let error = bench.measure(&path, &plan).unwrap_err();
+        assert!(error.is_the_models_fault() && !error.is_transient(), "{error:?}");
+    }
+}
+
+/// Both runtimes where ONNX Runtime is found, else tract and a word about it.
+fn runtimes(transport: &Arc<dyn Transport>) -> Vec<&'static str> {
+    let Err(missing) = Bench::open(transport.clone(), "ort", 1) else {
+        return vec!["tract", "ort"];
+    };
+    assert!(matches!(missing, MeasureError::NoRuntime { .. }), "{missing:?}");
+    eprintln!("not tried on ONNX Runtime: {missing}");
+    vec!["tract"]
+}
+
+#[test]
+fn real_models_are_measured_on_every_runtime_there_is() {
+    let transport: Arc<dyn Transport> = Arc::new(agent());
+    let mut plan = Plan::of(Level::Screen);
+    plan.launches = 3;
+    for runtime in runtimes(&transport) {
+        let mut bench = Bench::open(transport.clone(), runtime, 1).unwrap();
+        for name in ["magika_standard_v3_3", "ch_ppocr_mobile_v2.0_cls_infer"] {
+            let Some(model) = models::shared(&format!("onnx-real/{name}.onnx")) else { return };
+            let m = bench.measure(&model, &plan).unwrap();
+            let [low, high] = m.interval(0.5).unwrap();
+            let p50 = m.p50().unwrap();
+            assert!(low <= p50 && p50 <= high && low.0 > 0.0, "{low} {p50} {high}");
+            assert!(m.quantile(0.0) <= m.p50() && m.p50() <= m.quantile(0.9));
+            let memory = m.memory_cost().unwrap();
+            assert!(memory.cost.0 > 1 << 20, "{runtime} {name}: {memory:?}");
+            assert!(
+                memory.cost_interval[0] <= memory.cost && memory.cost <= memory.cost_interval[1]
+            );
+            assert!(m.launches.iter().all(|l| l.timed.threads == 1 && l.timed.load_us > 0.0));
+        }
+    }
+}
+
+#[test]
+fn threads_that_were_really_used_are_stated() {
+    let (_folder, path) = models::file(TINY_MODEL);
+    let transport: Arc<dyn Transport> = Arc::new(agent());
+    for runtime in runtimes(&transport) {
+        let m = measure(transport.clone(), &path, &Plan::of(Level::Screen), runtime, 2).unwrap();
+        assert!(m.launches.iter().all(|l| l.timed.threads == 2), "{runtime}");
+    }
+}

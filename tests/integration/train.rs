@@ -1,0 +1,266 @@
+//! The default trainer against the reference evaluator, finite differences and itself.
+use std::sync::Arc;
+
+use citronade::data::DataSet;
+use citronade::data::Pixels;
+use citronade::data::Samples;
+use citronade::graph::*;
+use citronade::train::Cpu;
+use citronade::train::Level;
+use citronade::train::Simd;
+use citronade::train::TrainPlan;
+use citronade::train::Trainer;
+use citronade::train::Watch;
+use rand::RngExt;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::support::networks::random_network;
+use crate::support::networks::random_sample;
+use crate::support::networks::random_weights;
+use crate::support::networks::relative_gap;
+
+const LEVELS: [Level; 3] = [Level::Avx512, Level::Avx2, Level::Baseline];
+
+fn trainers() -> impl Iterator<Item = Cpu> {
+    LEVELS.into_iter().map(|level| Cpu { threads: 2, simd: Simd::at_most(level) })
+}
+
+/// Random images for `network`, with random labels.
+fn random_samples(network: &Network, count: usize, seed: u64) -> Samples {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let pixels = (0..count).flat_map(|_| random_sample(network, &mut rng)).collect();
+    let classes = network.graph.shapes().unwrap()[&network.graph.output()].len() as u32;
+    Samples {
+        shape: network.graph.input_shape(),
+        pixels: Pixels::F32(Arc::new(pixels)),
+        labels: Arc::new((0..count).map(|_| rng.random_range(0..classes)).collect()),
+    }
+}
+
+fn image(samples: &Samples, index: usize) -> Vec<f32> {
+    let mut image = vec![0.0; samples.shape.iter().product()];
+    samples.copy_image(index, &mut image);
+    image
+}
+
+fn data_set(samples: &Samples, classes: usize) -> DataSet {
+    DataSet {
+        name: "random".into(),
+        classes: (0..classes).map(|c| c.to_string()).collect(),
+        shape: samples.shape,
+        train: samples.clone(),
+        validation: samples.clone(),
+        test: samples.clone(),
+        notes: Vec::new(),
+    }
+}
+
+/// Convolutions wide enough for every register and tile of the kernels, on odd sizes.
+fn wide_network(seed: u64) -> Network {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut graph = Graph::new([rng.random_range(1..=4), 9 + seed as usize % 8, 13]);
+    let mut at = graph.input();
+    for _ in 0..3 {
+        let channels = rng.random_range(16..=50);
+        let padding = [rng.random_range(0..=2), rng.random_range(0..=2)];
+        let stride = [[1, 1], [1, 1], [2, 2], [1, 2]][rng.random_range(0..4)];
+        let bias = rng.random();
+        let conv = Conv { padding, stride, bias, ..Conv::same(channels, 3) };
+        at = graph.push(Op::Conv(conv), &[at]);
+        at = graph.push(Op::Activation(Activation::Silu), &[at]);
+        if rng.random() {
+            let kernel = [3, 5][rng.random_range(0..2)];
+            let stride = [rng.random_range(1..=2); 2];
+            let conv = Conv { stride, bias: true, ..Conv::depthwise(channels, kernel) };
+            at = graph.push(Op::Conv(conv), &[at]);
+        }
+    }
+    at = graph.push(Op::GlobalAveragePool, &[at]);
+    at = graph.push(Op::Flatten, &[at]);
+    graph.push(Op::Linear(Linear { features: 20, bias: true }), &[at]);
+    let weights = random_weights(&graph, &mut rng);
+    Network { graph, weights }
+}
+
+/// Small networks of every operation, then wide ones.
+fn networks() -> impl Iterator<Item = (u64, Network)> {
+    let wide = (60..90).map(|seed| (seed, wide_network(seed)));
+    (0..60).map(|seed| (seed, random_network(seed))).chain(wide)
+}
+
+#[test]
+fn every_value_equals_the_reference_evaluator() {
+    for (seed, network) in networks() {
+        let samples = random_samples(&network, 9, seed);
+        let nodes: Vec<NodeId> = network.graph.nodes().iter().map(|n| n.id).collect();
+        let expected: Vec<_> = (0..9).map(|i| eval_all(&network, &image(&samples, i))).collect();
+        for trainer in trainers() {
+            let seen = trainer.observe(&network, &samples, &nodes).unwrap();
+            for node in network.graph.nodes() {
+                let expected: Vec<f32> =
+                    expected.iter().flat_map(|v| v[&node.id].clone()).collect();
+                let gap = relative_gap(&expected, &seen.nodes[&node.id].values.data);
+                assert!(gap < 2e-5, "seed {seed} {} {:?}: {gap}", node.op.name(), trainer.simd);
+            }
+        }
+    }
+}
+
+#[test]
+fn evaluation_is_the_mean_cross_entropy_of_the_reference() {
+    for seed in 0..10 {
+        let network = random_network(seed);
+        let samples = random_samples(&network, 21, seed);
+        let (mut loss, mut wrong) = (0.0, 0);
+        for i in 0..21 {
+            let z = eval(&network, &image(&samples, i));
+            let class = samples.labels[i] as usize;
+            let sum: f64 = z.iter().map(|&z| f64::from(z).exp()).sum();
+            loss += sum.ln() - f64::from(z[class]);
+            wrong += usize::from(z.iter().any(|&other| other > z[class]));
+        }
+        let found = Cpu::new(1).evaluate(&network, &samples).unwrap();
+        assert!((found.loss - loss / 21.0).abs() < 1e-4 * loss, "{} {}", found.loss, loss / 21.0);
+        assert_eq!((found.error.0, found.samples), (wrong as f64 / 21.0, 21));
+    }
+}
+
+#[test]
+fn results_are_bit_equal_at_any_number_of_threads() {
+    for seed in 0..12 {
+        let network = random_network(seed);
+        let classes = network.graph.shapes().unwrap()[&network.graph.output()].len();
+        let samples = random_samples(&network, 53, seed);
+        let data = data_set(&samples, classes);
+        let run = |threads| {
+            let plan = TrainPlan { epochs: 2, batch: 27, threads, seed, ..TrainPlan::default() };
+            let trained = Cpu::new(threads).train(&network, &data, &plan, &mut |_| Watch::Continue);
+            let (trained, report) = trained.unwrap();
+            (bits(&trained), report)
+        };
+        let one = run(1);
+        assert_eq!(one, run(2), "seed {seed}");
+        assert_eq!(one, run(3), "seed {seed}");
+    }
+}
+
+fn bits(network: &Network) -> Vec<u32> {
+    let tensors = network.weights.values().flat_map(|p| p.tensors());
+    tensors.flat_map(|(_, t)| t.data.iter().map(|x| x.to_bits())).collect()
+}
+
+/// One step over all samples; the gradient is what the step took away.
+fn one_step(trainer: Cpu, network: &Network, data: &DataSet, rate: f32) -> (Network, f64) {
+    let plan = TrainPlan {
+        epochs: 1,
+        batch: data.train.len(),
+        learning_rate: rate,
+        momentum: 0.0,
+        weight_decay: 0.0,
+        clip_norm: 0.0,
+        ..TrainPlan::default()
+    };
+    let (moved, report) = trainer.train(network, data, &plan, &mut |_| Watch::Continue).unwrap();
+    (moved, report.curve[0].train_loss)
+}
+
+#[test]
+fn the_loss_of_a_step_is_that_of_the_reference_with_statistics_of_the_batch() {
+    for seed in 0..40 {
+        let network = random_network(seed);
+        if network.graph.nodes().iter().any(|n| matches!(n.op, Op::Dropout { .. })) {
+            continue;
+        }
+        let classes = network.graph.shapes().unwrap()[&network.graph.output()].len();
+        let samples = random_samples(&network, 13, seed);
+        let recalibrated = Cpu::new(1).recalibrate(&network, &samples).unwrap();
+        let mut expected = 0.0;
+        for i in 0..13 {
+            let z = eval(&recalibrated, &image(&samples, i));
+            let sum: f64 = z.iter().map(|&z| f64::from(z).exp()).sum();
+            expected += (sum.ln() - f64::from(z[samples.labels[i] as usize])) / 13.0;
+        }
+        let (_, found) = one_step(Cpu::new(1), &network, &data_set(&samples, classes), 0.0);
+        assert!((found - expected).abs() < 1e-4 * expected, "seed {seed}: {found} {expected}");
+    }
+}
+
+/// Quantifies over every parameter tensor of random networks, so every operation is covered: a
+/// wrong gradient of any of them is wrong for what lies before it.
+#[test]
+fn gradients_are_the_slopes_of_the_loss() {
+    let (mut checked, mut kinks) = (0, 0);
+    for (seed, network) in networks() {
+        let classes = network.graph.shapes().unwrap()[&network.graph.output()].len();
+        let data = data_set(&random_samples(&network, 11, seed), classes);
+        let trainer = trainers().nth(seed as usize % 3).unwrap();
+        let (moved, _) = one_step(trainer, &network, &data, 1.0);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for (&node, params) in &network.weights {
+            for (t, (name, tensor)) in params.tensors().into_iter().enumerate() {
+                if ["mean", "std", "variance"].contains(&name) {
+                    continue;
+                }
+                let after = moved.params(node).tensors()[t].1;
+                let taken: Vec<f32> =
+                    tensor.data.iter().zip(&after.data).map(|(a, b)| a - b).collect();
+                let along: Vec<f32> =
+                    taken.iter().map(|_| rng.random_range(-1.0f32..1.0)).collect();
+                let expected: f32 = taken.iter().zip(&along).map(|(g, d)| g * d).sum();
+                let size: f32 = taken.iter().map(|g| g * g).sum::<f32>().sqrt().max(1e-3);
+                let slope = |step: f32| {
+                    let loss = |step: f32| {
+                        let mut other = network.clone();
+                        let to = &mut other.params_mut(node).tensors_mut()[t].1.data;
+                        to.iter_mut().zip(&along).for_each(|(p, d)| *p += step * d);
+                        one_step(trainer, &other, &data, 0.0).1
+                    };
+                    ((loss(step) - loss(-step)) / (2.0 * f64::from(step))) as f32
+                };
+                checked += 1;
+                let close = |step: f32| (slope(step) - expected).abs() < 0.02 * size + 2e-4;
+                if !close(1e-3) && !close(3e-3) && !close(3e-4) {
+                    kinks += 1;
+                    let (op, found) = (network.graph.op(node).name(), slope(1e-3));
+                    let text = format!("seed {seed} {op} {node} {name}: {expected} {found} {size}");
+                    assert!((found - expected).abs() < 0.3 * size + 1e-3, "{text}");
+                }
+            }
+        }
+    }
+    assert!(checked > 300 && kinks * 50 < checked, "{kinks} of {checked} tensors disagree");
+}
+
+/// A small network that is trained from scratch on an easy task: which quarter is bright.
+#[test]
+fn training_learns_an_easy_task() {
+    let mut graph = Graph::new([1, 8, 8]);
+    let conv = graph.push(Op::Conv(Conv::same(8, 3)), &[graph.input()]);
+    let norm = graph.push(Op::BatchNorm { epsilon: 1e-5 }, &[conv]);
+    let relu = graph.push(Op::Activation(Activation::Relu), &[norm]);
+    let pool = Pool { kernel: [2; 2], stride: [2; 2], padding: [0; 2] };
+    let pool = graph.push(Op::MaxPool(pool), &[relu]);
+    let flat = graph.push(Op::Flatten, &[pool]);
+    graph.push(Op::Linear(Linear { features: 4, bias: true }), &[flat]);
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let weights = random_weights(&graph, &mut rng);
+    let network = Network { graph, weights };
+    let labels: Vec<u32> = (0..200).map(|_| rng.random_range(0..4)).collect();
+    let pixels = labels.iter().flat_map(|&label| {
+        let noise: Vec<f32> = (0..64).map(|_| rng.random_range(0.0..1.0)).collect();
+        let bright = move |i: usize| (i / 32) as u32 * 2 + (i % 8 / 4) as u32 == label;
+        noise.into_iter().enumerate().map(move |(i, x)| if bright(i) { x + 0.5 } else { x })
+    });
+    let pixels = Pixels::F32(Arc::new(pixels.collect()));
+    let samples = Samples { shape: [1, 8, 8], pixels, labels: Arc::new(labels) };
+    let plan = TrainPlan { epochs: 6, batch: 32, threads: 2, ..TrainPlan::default() };
+    let data = data_set(&samples, 4);
+    let (trained, report) =
+        Cpu::new(2).train(&network, &data, &plan, &mut |_| Watch::Continue).unwrap();
+    assert_eq!(report.curve.len(), 6);
+    let last = report.curve.last().unwrap();
+    assert!(last.validation_error.0 < 0.05, "{report:?}");
+    let again = Cpu::new(1).evaluate(&trained, &samples).unwrap();
+    assert_eq!(again.error, last.validation_error);
+}
