@@ -222,7 +222,6 @@ impl Engine {
 
     pub(super) fn export_options(&self, id: CandidateId) -> onnx::ExportOptions {
         let metadata = [
-            ("citronade.run", self.run.id.clone()),
             ("citronade.candidate", id.to_string()),
             ("citronade.data", self.run.data.clone()),
             ("citronade.classes", self.material.data.classes.join(",")),

@@ -75,14 +75,19 @@ impl Lemonade {
         rng: &mut ChaCha8Rng,
     ) -> Vec<Child> {
         let sparse = situation.front.iter().map(|p| 1.0 / density.at(&cheap(situation, p)));
-        let weights: Vec<f64> = sparse.collect();
+        let mut weights: Vec<f64> = sparse.collect();
         let mut seen = BTreeSet::new();
         let mut children = Vec::new();
         for _ in 0..self.children {
-            let parent = &situation.front[draw(&weights, rng)];
+            let at = draw(&weights, rng);
+            let parent = &situation.front[at];
             let n = rng.random_range(1..=MAX_MORPHISMS);
             let steps = situation.space.mutate(&parent.graph, n, rng);
-            let Some(last) = steps.last() else { continue };
+            let Some(last) = steps.last() else {
+                // No morphism applies to it, now or later.
+                weights[at] = 0.0;
+                continue;
+            };
             let id = last.graph.arch_id();
             if situation.known.contains(&id) || !seen.insert(id) {
                 continue;

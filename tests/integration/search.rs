@@ -35,14 +35,16 @@ fn stderr(output: &Output) -> String {
 }
 
 /// A search whose results depend on nothing but its seed.
-const REPLAYED: [&str; 8] = [
+const REPLAYED: [&str; 10] = [
     "search",
     "--trainer",
     "formula",
     "--runtime",
     "metronome",
+    "--objectives",
+    "error,latency,parameters",
     "--budget",
-    "40candidates",
+    "24candidates",
     "--quiet",
 ];
 
@@ -54,15 +56,21 @@ fn archive(folder: &Path) -> Vec<String> {
     for record in reader.records(&newest.id).unwrap() {
         let mut value = serde_json::to_value(&record).unwrap();
         let fields = value.as_object_mut().unwrap().values_mut().next().unwrap();
-        for time in ["at_s", "train_s", "json"] {
-            fields.as_object_mut().unwrap().remove(time);
+        // Times and real memory.
+        for other in ["at_s", "train_s", "json", "memory_bytes"] {
+            fields.as_object_mut().unwrap().remove(other);
         }
-        // Blobs carry the name of the run.
-        fields.as_object_mut().unwrap().remove("onnx");
         lines.push(value.to_string());
     }
     lines.sort();
     lines
+}
+
+#[track_caller]
+fn check_same(found: &[String], expected: &[String]) {
+    let other = found.iter().zip(expected).find(|(a, b)| a != b);
+    assert_eq!(other, None);
+    assert_eq!(found.len(), expected.len());
 }
 
 /// Waits until `child` ends, at most `limit`; true if it did.
@@ -82,14 +90,14 @@ fn a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one() {
     let undisturbed = TempDir::new().unwrap();
     check_exit(&run(undisturbed.path(), &REPLAYED), 0);
     let expected = archive(undisturbed.path());
-    assert!(expected.len() > 100, "{}", expected.len());
+    assert!(expected.len() > 60, "{}", expected.len());
 
     let disturbed = TempDir::new().unwrap();
     let mut kills = 0;
     for turn in 0u64.. {
         let mut child = citronade(disturbed.path(), &REPLAYED).stderr(Stdio::null()).spawn().unwrap();
         // Moments spread over a run by the golden ratio; later turns get further.
-        let limit = Duration::from_millis(60 + turn * 25 + (turn * 618_034 % 1_000_000) / 1500);
+        let limit = Duration::from_millis(100 + turn * 60 + turn * 618_034 % 1_000_000 / 1_000);
         if ends_within(&mut child, limit) {
             break;
         }
@@ -99,7 +107,7 @@ fn a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one() {
     }
     check_exit(&run(disturbed.path(), &REPLAYED), 0);
     assert!(kills >= 5, "the run was killed only {kills} times");
-    assert_eq!(archive(disturbed.path()), expected);
+    check_same(&archive(disturbed.path()), &expected);
     let database = rusqlite::Connection::open(disturbed.path().join("citronade.db")).unwrap();
     let whole: String = database.query_row("PRAGMA integrity_check", [], |r| r.get(0)).unwrap();
     assert_eq!(whole, "ok");
@@ -112,7 +120,7 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another() {
         check_exit(&run(folder.path(), &[&REPLAYED[..], &seed[..]].concat()), 0);
         archive(folder.path())
     });
-    assert_eq!(archives[0], archives[1]);
+    check_same(&archives[0], &archives[1]);
     assert_ne!(archives[0], archives[2]);
 }
 
@@ -165,8 +173,8 @@ fn every_candidate_is_accounted_for_once() {
             Record::Measured(_) | Record::Tested { .. } => {}
         }
     }
-    assert_eq!(accepted, 40);
-    assert_eq!(finished.len(), 40);
+    assert_eq!(accepted, 24);
+    assert_eq!(finished.len(), 24);
     assert_eq!(told, finished);
 }
 
@@ -248,6 +256,6 @@ fn random_and_the_ablation_search_too() {
     for flags in [&["--strategy", "random"][..], &["--no-inherit"], &["--acceptance", "density"]] {
         let folder = TempDir::new().unwrap();
         check_exit(&run(folder.path(), &[&REPLAYED[..], flags].concat()), 0);
-        assert!(archive(folder.path()).len() > 60, "{flags:?}");
+        assert!(archive(folder.path()).len() > 40, "{flags:?}");
     }
 }
