@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use citronade::graph::*;
+use citronade::morphism::Choice;
 use citronade::morphism::Step;
 use citronade::report::Front;
 
@@ -80,7 +81,12 @@ fn life(candidate: u64) -> Vec<Record> {
         proposed: 1 + candidate % 64,
         arch: graph.arch_id(),
         graph,
-        steps: vec![Step { morphism: "widen".into(), site: NodeId(3), choice: "16 → 24".into() }],
+        steps: vec![Step {
+            morphism: "widen".into(),
+            site: NodeId(3),
+            choice: "16 → 24".into(),
+            edit: Choice::Channels { from: 16, to: 24 },
+        }],
         parameters: 1000 + candidate % 5000,
         macs: 1_000_000,
         predicted_latency_us: Some(latency_us * 1.1),
@@ -110,9 +116,16 @@ fn told(candidate: u64) -> Record {
         candidates: (candidate - 63..=candidate).collect(),
         proposed: 4 * candidate,
         hypervolume: 0.8,
-        front: (1..40).collect(),
+        front: (1..40).map(member).collect(),
         at_s: candidate as f64,
     })
+}
+
+fn member(candidate: u64) -> FrontMember {
+    let cost = candidate as f64;
+    let values = vec![0.5 / cost, cost, 1e6 * cost];
+    let intervals = values.iter().map(|v| [0.98 * v, 1.02 * v]).collect();
+    FrontMember { candidate, values, intervals }
 }
 
 fn trained(candidate: u64, noise: f64) -> Record {

@@ -130,7 +130,8 @@ fn children(folder: &Path) -> Vec<PathBuf> {
     children
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 

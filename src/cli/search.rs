@@ -250,7 +250,7 @@ fn given_reference(args: &Search, config: &RunConfig) -> anyhow::Result<Option<S
 
 fn trainer(config: &RunConfig) -> Arc<dyn Trainer> {
     match config.training.trainer.as_str() {
-        "formula" => Arc::new(Formula::default()),
+        "formula" => Arc::new(Formula),
         _ => Arc::new(Cpu::new(cores())),
     }
 }

@@ -55,7 +55,7 @@ impl Engine {
                 Some(hash) => Model::Onnx(self.store.blob(hash)?),
                 None => {
                     let graph = candidate.accepted.graph.clone();
-                    Model::Untrained(Box::new(graph), self.stream(*id))
+                    Model::Untrained(Box::new((graph, self.stream(*id))))
                 }
             };
             let level = Level::Search;

@@ -88,7 +88,7 @@ impl Engine {
 
     pub(super) fn send_first_measurement(&mut self, id: CandidateId) {
         let graph = self.state.candidates()[&id].accepted.graph.clone();
-        let model = Model::Untrained(Box::new(graph), self.stream(id));
+        let model = Model::Untrained(Box::new((graph, self.stream(id))));
         let level = Level::Screen;
         self.lanes.measure(MeasureJob { candidate: id, round: 0, model, level });
     }

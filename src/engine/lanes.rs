@@ -53,7 +53,7 @@ pub struct MeasureJob {
 /// What is measured.
 pub enum Model {
     /// A structure with random weights: latency does not depend on them.
-    Untrained(Box<Graph>, ChaCha8Rng),
+    Untrained(Box<(Graph, ChaCha8Rng)>),
     /// An ONNX file.
     Onnx(Vec<u8>),
 }
@@ -207,7 +207,8 @@ impl MeasureLane {
     fn one(&mut self, job: MeasureJob) -> Done {
         let bytes = match job.model {
             Model::Onnx(bytes) => bytes,
-            Model::Untrained(graph, mut rng) => {
+            Model::Untrained(untrained) => {
+                let (graph, mut rng) = *untrained;
                 let network = self.material.scratch(&graph, &mut rng);
                 onnx::export(&network, &onnx::ExportOptions::default())
             }

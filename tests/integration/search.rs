@@ -95,7 +95,8 @@ fn a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one() {
     let disturbed = TempDir::new().unwrap();
     let mut kills = 0;
     for turn in 0u64.. {
-        let mut child = citronade(disturbed.path(), &REPLAYED).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            citronade(disturbed.path(), &REPLAYED).stderr(Stdio::null()).spawn().unwrap();
         // Moments spread over a run by the golden ratio; later turns get further.
         let limit = Duration::from_millis(100 + turn * 60 + turn * 618_034 % 1_000_000 / 1_000);
         if ends_within(&mut child, limit) {

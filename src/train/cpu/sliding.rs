@@ -282,6 +282,7 @@ impl Block<'_> {
                         at += 1;
                     }
                 }
+                #[expect(clippy::needless_range_loop, reason = "a tap is a place, not an element")]
                 for kx in 0..K {
                     let to = gradient.add((ky * K + kx) * c);
                     let one = V::splat(1.0);
@@ -305,6 +306,7 @@ impl Block<'_> {
             let dy: [V; T] = std::array::from_fn(|t| self.load(dy.add(t * c)));
             for at in 0..(T - 1) * S + K {
                 let value = self.load::<V>(x.add(at * c));
+                #[expect(clippy::needless_range_loop, reason = "a tap is a place, not an element")]
                 for kx in 0..K {
                     if at >= kx && (at - kx) % S == 0 && (at - kx) / S < T {
                         let t = (at - kx) / S;
