@@ -7,8 +7,12 @@
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 #![expect(clippy::unwrap_used, reason = "a benchmark may fail like a test")]
 
-#[path = "../tests/integration/support/mod.rs"]
-mod support;
+mod support {
+    #[path = "../../tests/integration/support/activations.rs"]
+    pub mod activations;
+    #[path = "../../tests/integration/support/networks.rs"]
+    pub mod networks;
+}
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -1,5 +1,6 @@
 //! All integration tests in one binary: one link, one run.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stderr, reason = "what was not checked is said")]
 mod architecture;
 mod data;
 mod device;
