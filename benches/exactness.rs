@@ -7,12 +7,10 @@
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 #![expect(clippy::unwrap_used, reason = "a benchmark may fail like a test")]
 
-mod support {
-    #[path = "../../tests/integration/support/activations.rs"]
-    pub mod activations;
-    #[path = "../../tests/integration/support/networks.rs"]
-    pub mod networks;
-}
+#[path = "../tests/integration/support/activations.rs"]
+mod activations;
+#[path = "../tests/integration/support/networks.rs"]
+mod networks;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -25,11 +23,11 @@ use rand::SeedableRng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::support::activations::observe_samples;
-use crate::support::networks::random_network;
-use crate::support::networks::random_sample;
-use crate::support::networks::random_weights;
-use crate::support::networks::relative_gap;
+use crate::activations::observe_samples;
+use crate::networks::random_network;
+use crate::networks::random_sample;
+use crate::networks::random_weights;
+use crate::networks::relative_gap;
 
 fn main() {
     let cases = std::env::args().find_map(|a| a.parse().ok()).unwrap_or(10_000);

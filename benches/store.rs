@@ -33,10 +33,15 @@ fn main() {
     time("records (resume)", || assert!(reader.records("run").unwrap().len() > 100_000));
 }
 
+/// Prints the best of five.
 fn time(what: &str, work: impl Fn()) {
-    let start = Instant::now();
-    work();
-    println!("{what:20} {:8.1} ms", start.elapsed().as_secs_f64() * 1e3);
+    let seconds = || {
+        let start = Instant::now();
+        work();
+        start.elapsed().as_secs_f64()
+    };
+    let best = (0..5).map(|_| seconds()).fold(f64::INFINITY, f64::min);
+    println!("{what:20} {:8.1} ms", 1e3 * best);
 }
 
 fn write(path: &Path) {
@@ -81,12 +86,7 @@ fn life(candidate: u64) -> Vec<Record> {
         proposed: 1 + candidate % 64,
         arch: graph.arch_id(),
         graph,
-        steps: vec![Step {
-            morphism: "widen".into(),
-            site: NodeId(3),
-            choice: "16 → 24".into(),
-            edit: Choice::Channels { from: 16, to: 24 },
-        }],
+        steps: vec![step()],
         parameters: 1000 + candidate % 5000,
         macs: 1_000_000,
         predicted_latency_us: Some(latency_us * 1.1),
@@ -116,15 +116,19 @@ fn told(candidate: u64) -> Record {
         candidates: (candidate - 63..=candidate).collect(),
         proposed: 4 * candidate,
         hypervolume: 0.8,
-        front: (1..40).map(member).collect(),
+        front: (1..=40).map(|n| member(4 * n)).collect(),
         at_s: candidate as f64,
     })
 }
 
+fn step() -> Step {
+    let edit = Choice::Insert { kernel: 3 };
+    Step { morphism: "deepen".into(), site: NodeId(3), choice: "3×3 convolution".into(), edit }
+}
+
 fn member(candidate: u64) -> FrontMember {
-    let cost = candidate as f64;
-    let values = vec![0.5 / cost, cost, 1e6 * cost];
-    let intervals = values.iter().map(|v| [0.98 * v, 1.02 * v]).collect();
+    let values = vec![0.02, 60.0, 1000.0];
+    let intervals = values.iter().map(|v| [*v, *v]).collect();
     FrontMember { candidate, values, intervals }
 }
 

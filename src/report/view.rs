@@ -94,7 +94,7 @@ impl Front {
         let objectives = objectives(&run)?;
         let limits = limits(&run);
         let reference = reference(&run)?;
-        let told = reader.told(&run.id)?.pop();
+        let told = reader.last_told(&run.id)?;
         let front = told.map(|told| told.front).unwrap_or_default();
         let mut members = Vec::new();
         let mut others = Vec::new();

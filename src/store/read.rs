@@ -232,18 +232,24 @@ pub(super) fn ended(c: &Connection, run: &str, only: Option<CandidateId>) -> Res
 
 /// Generations that were told.
 pub(super) fn told(c: &Connection, run: &str) -> Result<Vec<Numbered>> {
-    let sql = "SELECT seq, generation, candidates_json, proposed, hypervolume, front_json, at_s
-               FROM told WHERE run = ?1 ORDER BY seq";
-    all(c, sql, [run], |row| {
-        let record = Told {
-            generation: row.get(1)?,
-            candidates: json(row, 2)?,
-            proposed: row.get(3)?,
-            hypervolume: row.get(4)?,
-            front: json(row, 5)?,
-            at_s: row.get(6)?,
-        };
-        Ok((row.get(0)?, Record::Told(record)))
+    let sql = "SELECT * FROM told WHERE run = ?1 ORDER BY seq";
+    all(c, sql, [run], |row| Ok((row.get("seq")?, Record::Told(told_of(row)?))))
+}
+
+/// The generation that was told last.
+pub(super) fn last_told(c: &Connection, run: &str) -> Result<Option<Told>> {
+    let sql = "SELECT * FROM told WHERE run = ?1 ORDER BY generation DESC LIMIT 1";
+    c.query_row(sql, [run], told_of).optional()
+}
+
+fn told_of(row: &Row) -> Result<Told> {
+    Ok(Told {
+        generation: row.get("generation")?,
+        candidates: json(row, "candidates_json")?,
+        proposed: row.get("proposed")?,
+        hypervolume: row.get("hypervolume")?,
+        front: json(row, "front_json")?,
+        at_s: row.get("at_s")?,
     })
 }
 

@@ -159,6 +159,15 @@ impl Reader {
         rows::told(&self.connection, run).map_err(StoreError::database("read"))
     }
 
+    /// The generation that was told last, and with it the front.
+    ///
+    /// # Errors
+    ///
+    /// As [`runs`](Self::runs).
+    pub fn last_told(&self, run: &str) -> Result<Option<Told>, StoreError> {
+        read::last_told(&self.connection, run).map_err(StoreError::database("read"))
+    }
+
     /// Where the candidates of `run` went.
     ///
     /// # Errors
