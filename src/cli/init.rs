@@ -53,7 +53,7 @@ data = {data:?}                # digits, fashion-mnist, a folder of class folder
 device = {device:?}              # what is measured
 runtime = "tract"             # tract or ort (ONNX Runtime, found on this machine)
 threads = 1                   # of the runtime
-objectives = ["error", "latency", "memory"]   # also parameters, macs, model_bytes
+objectives = ["error", "latency", "memory", "model_bytes"]   # also parameters, macs
 limits = [{limits}]                   # hard: "latency<=8ms", "memory<=20MB", "error<=5%"
 seed = 0                      # same seed, same proposals
 

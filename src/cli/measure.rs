@@ -2,7 +2,7 @@
 use std::fmt::Write;
 
 use crate::device;
-use crate::measure;
+use crate::measure::Bench;
 use crate::measure::Level;
 use crate::measure::Measurement;
 use crate::measure::Plan;
@@ -21,7 +21,11 @@ pub fn run(args: &Measure, json: bool) -> anyhow::Result<Exit> {
     }
     let device = device::parse(&args.device)?;
     let plan = Plan::of(level);
-    let found = measure::measure(device, &args.model, &plan, &args.runtime, args.threads)?;
+    let (mut bench, missing) = Bench::open_or_tract(device, &args.runtime, args.threads)?;
+    if let Some(missing) = missing {
+        output::note(&format!("warning: {missing}; tract is used instead"));
+    }
+    let found = bench.measure(&args.model, &plan)?;
     match json {
         true => output::result(&found.to_json()),
         false => output::result(&text(&found)),

@@ -118,7 +118,12 @@ impl Default for RunConfig {
             device: "local".into(),
             runtime: "tract".into(),
             threads: 1,
-            objectives: vec![Objective::Error, Objective::Latency, Objective::Memory],
+            objectives: vec![
+                Objective::Error,
+                Objective::Latency,
+                Objective::Memory,
+                Objective::ModelBytes,
+            ],
             limits: Vec::new(),
             seed: 0,
             budget: Budget::default(),

@@ -8,8 +8,13 @@
 //! 3.2, with an optimistic quantile in place of the median and dominance in place of one
 //! objective. Only results of finished generations are used, so the decision does not depend on
 //! which lane was faster.
+//!
+//! What survives the rules is no fair sample: whoever was bad early and good late is missing in
+//! it, and rules that learn from it become stricter and stricter. So every fourth candidate is a
+//! *control*: no rule of this file touches it, and only controls are learnt from.
 use crate::pareto::Archive;
 use crate::pareto::Value;
+use crate::store::CandidateId;
 use crate::store::Trained;
 
 use super::state::State;
@@ -18,8 +23,15 @@ use super::state::State;
 const ENOUGH: usize = 10;
 /// Quantile of past improvements that is still believed: one in twenty did better.
 const OPTIMISM: f64 = 0.05;
-/// Newest candidates that the rules learn from.
-const MEMORY: usize = 300;
+/// Newest controls that the rules learn from.
+const MEMORY: usize = 150;
+/// One candidate in so many is a control.
+const CONTROL_EVERY: u64 = 4;
+
+/// Is this candidate always trained to the end (unless it breaks a hard limit)?
+pub fn is_control(candidate: CandidateId) -> bool {
+    candidate.is_multiple_of(CONTROL_EVERY)
+}
 
 /// Learnt once a generation.
 #[derive(Clone, Debug)]
@@ -35,8 +47,9 @@ impl Experience {
     pub fn of(state: &State) -> Experience {
         let open = state.generation();
         let newest = state.candidates().values().rev();
-        let done = newest.filter(|c| c.accepted.generation < open).take(MEMORY);
-        let trained: Vec<_> = done.filter(|c| c.trained.is_some()).collect();
+        let done = newest.filter(|c| c.accepted.generation < open && c.trained.is_some());
+        let controls = done.filter(|c| is_control(c.accepted.candidate));
+        let trained: Vec<_> = controls.take(MEMORY).collect();
         let error = |t: &Option<Trained>| t.as_ref().map(|t| t.error);
         let ratios = trained.iter().filter_map(|c| {
             let parent = state.candidates().get(&c.accepted.parent?)?;

@@ -32,6 +32,7 @@ use super::develop::Developed;
 use super::develop::Source;
 use super::early::Experience;
 use super::early::Prospect;
+use super::early::is_control;
 use super::lanes::Done;
 use super::lanes::MeasureJob;
 use super::lanes::Model;
@@ -101,7 +102,7 @@ impl Engine {
     ) -> Result<TrainJob, EngineError> {
         let candidate = self.state.candidates()[&id].clone();
         let values = self.state.values_at(&candidate, 0.0);
-        let prospect = values.map(|values| Prospect {
+        let prospect = values.filter(|_| !is_control(id)).map(|values| Prospect {
             archive: archive.clone(),
             values,
             error_at: self.config.error_at(),

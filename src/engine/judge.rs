@@ -17,6 +17,7 @@ use super::Engine;
 use super::EngineError;
 use super::early::Experience;
 use super::early::Prospect;
+use super::early::is_control;
 use super::plan::epochs_of;
 
 impl Engine {
@@ -64,6 +65,9 @@ impl Engine {
                 let reason = format!("{} {found} is over the limit {most}", limit.objective);
                 return Some(self.ended(id, EndKind::KilledBeforeTraining, reason, 0));
             }
+        }
+        if is_control(id) {
+            return None;
         }
         let error = self.optimistic_error(id, experience);
         let prospect = self.prospect_after(measured, archive)?;

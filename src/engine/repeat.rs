@@ -28,9 +28,9 @@ pub struct Repeats {
 }
 
 impl Repeats {
-    /// Of latencies: the logarithm varies; 5 % before anything is known, at least 0.5 %.
+    /// Of latencies: the logarithm varies; 2 % before anything is known, at least 1 %.
     pub fn of_latency() -> Repeats {
-        Repeats::new(true, 0.05, 0.005)
+        Repeats::new(true, 0.02, 0.01)
     }
 
     /// Of memory: whole pages come and go; eight of them before anything is known, at least two.

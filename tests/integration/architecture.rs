@@ -10,6 +10,7 @@ const PRIVATE_TO: &[(&str, &[&str])] = &[
     ("gemm::", &["train"]),
     ("rayon::", &["train"]),
     ("tract_onnx::", &["agent"]),
+    ("tract_linalg::", &["agent"]),
     ("ort::", &["agent"]),
     ("prost::", &["onnx"]),
     ("rusqlite::", &["store"]),
