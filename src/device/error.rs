@@ -98,7 +98,7 @@ impl DeviceError {
                 Some("the model may need more memory than is free on the device")
             }
             Self::Crashed { .. } | Self::Ended { .. } => {
-                Some("`citronade agent --self-test` shows whether the runner works at all")
+                Some("`citronade doctor` shows whether the runner works at all")
             }
             Self::Garbage { .. } => Some("use the same version of citronade on both sides"),
             Self::Refused { kind: Refusal::Runtime, .. } => {

@@ -18,7 +18,6 @@ const PRIVATE_TO: &[(&str, &[&str])] = &[
     ("sysinfo::", &["device", "agent"]),
     ("clap::", &["cli"]),
     ("indicatif::", &["cli"]),
-    ("kuva::", &["report"]),
     ("resvg::", &["report"]),
 ];
 

@@ -1,0 +1,84 @@
+"""Reads the stores of `ablation.sh` and prints hypervolume against time: a table and an SVG for each data set.
+
+Uses the standard library only. The factor is the time that the runner-up needs for its final mean hypervolume, divided
+by the time that the best strategy needs for the same.
+"""
+
+import glob
+import os
+import sqlite3
+import sys
+
+COLOURS = {"lemonade": "#0072b2", "no-inherit": "#d55e00", "random": "#009e73"}
+
+
+def trace(path):
+    """(seconds, hypervolume) after each generation of the newest run."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    (run,) = connection.execute("select id from run order by created_unix_s desc limit 1").fetchone()
+    rows = connection.execute("select at_s, hypervolume from told where run = ? order by seq", (run,))
+    return rows.fetchall()
+
+
+def at(points, seconds):
+    """Hypervolume known at a time."""
+    before = [volume for second, volume in points if second <= seconds]
+    return before[-1] if before else 0.0
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+def reach(traces, volume, grid):
+    """First time of the grid at which the mean over seeds is at least `volume`; None if never."""
+    for second in grid:
+        if mean([at(points, second) for points in traces]) >= volume:
+            return second
+    return None
+
+
+def picture(curves, grid, path):
+    width, height, left, bottom = 720, 400, 60, 40
+    top = max(max(values) for values in curves.values()) * 1.05 or 1.0
+    x = lambda s: left + (width - left - 20) * s / grid[-1]
+    y = lambda v: height - bottom - (height - bottom - 20) * v / top
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
+           f'<rect width="{width}" height="{height}" fill="white"/>',
+           f'<path d="M{left},20V{height - bottom}H{width - 20}" fill="none" stroke="#444"/>']
+    for part in range(6):
+        v, s = top * part / 5, grid[-1] * part / 5
+        out.append(f'<text x="{left - 6}" y="{y(v) + 4}" text-anchor="end">{v:.2f}</text>')
+        out.append(f'<text x="{x(s)}" y="{height - bottom + 16}" text-anchor="middle">{s:.0f} s</text>')
+    for number, (name, values) in enumerate(curves.items()):
+        line = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in zip(grid, values))
+        out.append(f'<polyline points="{line}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"/>')
+        out.append(f'<text x="{width - 130}" y="{height - bottom - 20 - 18 * number}" fill="{COLOURS[name]}">{name}</text>')
+    out.append("</svg>")
+    with open(path, "w") as file:
+        file.write("\n".join(out))
+
+
+def main(folder):
+    for data in ["digits", "fashion"]:
+        traces = {name: [trace(p) for p in sorted(glob.glob(os.path.join(folder, f"{data}-{name}-?.db")))] for name in COLOURS}
+        traces = {name: runs for name, runs in traces.items() if runs and all(runs)}
+        if not traces:
+            continue
+        end = max(points[-1][0] for runs in traces.values() for points in runs)
+        grid = [end * step / 600 for step in range(601)]
+        curves = {name: [mean([at(points, s) for points in runs]) for s in grid] for name, runs in traces.items()}
+        finals = sorted(((values[-1], name) for name, values in curves.items()), reverse=True)
+        print(f"\n{data}: mean hypervolume of {min(map(len, traces.values()))} seeds or more")
+        for volume, name in finals:
+            each = ", ".join(f"{points[-1][1]:.4f}" for points in traces[name])
+            print(f"  {name:<11} {volume:.4f}   (seeds: {each})")
+        if len(finals) > 1:
+            (_, best), (volume, second) = finals[:2]
+            fast, slow = reach(traces[best], volume, grid), reach(traces[second], volume, grid)
+            if fast:
+                print(f"  {best} reaches {volume:.4f} after {fast:.0f} s, {second} after {slow:.0f} s: {slow / fast:.1f} times as fast")
+        picture(curves, grid, os.path.join(folder, f"{data}-hypervolume.svg"))
+
+
+main(sys.argv[1] if len(sys.argv) > 1 else ".")
