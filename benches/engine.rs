@@ -26,7 +26,9 @@ use citronade::train::Formula;
 
 fn main() {
     let wanted = std::env::args().filter_map(|a| a.parse().ok()).next().unwrap_or(20_000);
-    for (acceptance, name) in [(Acceptance::Density, "density"), (Acceptance::Surrogate, "surrogate")] {
+    for (acceptance, name) in
+        [(Acceptance::Density, "density"), (Acceptance::Surrogate, "surrogate")]
+    {
         let (candidates, seconds) = search(wanted, acceptance);
         println!(
             "{name:<10} {candidates} candidates in {seconds:.1} s: {:.0} a second",

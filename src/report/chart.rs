@@ -144,6 +144,10 @@ fn axis_title(objective: Objective, front: &Front) -> String {
     }
 }
 
+/// Errors that span more than this are drawn on a logarithmic axis, else the good ones lie in a line
+/// along the bottom.
+const WIDE: f64 = 10.0;
+
 /// Members with their intervals fit; what is far worse than every member does not stretch it.
 pub(super) fn front_axes(front: &Front, objective: Objective) -> (Axis, Axis) {
     let all = || front.members.iter().chain(&front.others);
@@ -154,6 +158,11 @@ pub(super) fn front_axes(front: &Front, objective: Objective) -> (Axis, Axis) {
     let error = |c: &Candidate| c.row.value(Objective::Error);
     let highest = front.members.iter().filter_map(error).map(|v| v.interval[1]);
     let member_most = highest.fold(0.0, f64::max);
+    let member_least = front.members.iter().filter_map(error).map(|v| v.value);
+    let member_least = member_least.fold(f64::INFINITY, f64::min);
+    if member_least > 0.0 && member_most > WIDE * member_least {
+        return (x, Axis::around([member_least, member_most].into_iter()));
+    }
     let cap = if member_most > 0.0 { 1.35 * member_most } else { 1.0 };
     let other = all().filter_map(error).map(|v| v.value.min(cap));
     (x, Axis::from_zero(other.chain([member_most])))
