@@ -112,3 +112,28 @@ impl Trainer for Formula {
         Ok(network.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Conv;
+    use crate::graph::Linear;
+    use crate::graph::Op;
+
+    fn graph(channels: usize) -> Graph {
+        let mut graph = Graph::new([1, 8, 8]);
+        let at = graph.push(Op::Conv(Conv::same(channels, 3)), &[graph.input()]);
+        let at = graph.push(Op::GlobalAveragePool, &[at]);
+        let at = graph.push(Op::Flatten, &[at]);
+        graph.push(Op::Linear(Linear { features: 10, bias: true }), &[at]);
+        graph
+    }
+
+    #[test]
+    fn larger_networks_err_less_and_equal_structures_alike() {
+        let errors: Vec<f64> = [2, 8, 32, 128].map(|c| Formula::error(&graph(c)).0).to_vec();
+        assert!(errors.is_sorted_by(|a, b| a > b), "{errors:?}");
+        assert!(errors.iter().all(|e| (0.0..1.0).contains(e)));
+        assert_eq!(errors[1], Formula::error(&graph(8)).0);
+    }
+}

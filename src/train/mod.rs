@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 pub use crate::data::Augment;
+use crate::data::DataError;
 use crate::data::DataSet;
 use crate::data::Samples;
 use crate::graph::Activations;
@@ -206,6 +207,9 @@ pub enum TrainError {
         /// `[C, H, W]` of the images.
         images: [usize; 3],
     },
+    /// The augmentation does not fit the images.
+    #[error(transparent)]
+    WrongAugment(#[from] DataError),
     /// The classes do not fit the network.
     #[error(
         "the network has {outputs} outputs for {classes} classes; replace its last linear layer"

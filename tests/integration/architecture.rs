@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 /// External crates that only these rooms may know.
 const PRIVATE_TO: &[(&str, &[&str])] = &[
-    ("gemm::", &["train"]),
     ("rayon::", &["train"]),
     ("tract_onnx::", &["agent"]),
     ("tract_linalg::", &["agent"]),

@@ -1,80 +1,95 @@
-//! Which images a step sees, and as what.
+//! What a step sees: batches of training images, cut into chunks.
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-
+use crate::data::Batches;
 use crate::data::Samples;
 use crate::train::TrainPlan;
 
 use super::channels;
 use super::chunk::Chunk;
 use super::chunk::IMAGES;
-use super::program::Program;
 use super::session::Session;
 
-/// The images of one epoch, in random order, in batches that differ by one image at most.
+/// Training images on their way into a session.
 #[derive(Debug)]
-pub struct Epoch {
-    order: Vec<usize>,
-    batches: usize,
+pub struct Feed<'a> {
+    batches: Batches<'a>,
+    smoothing: f32,
+    seed: u64,
+    /// Steps of an epoch.
+    pub steps: usize,
+    pixels: Vec<f32>,
+    targets: Vec<f32>,
 }
 
-impl Epoch {
-    /// Order of epoch `epoch` of a plan.
-    pub fn new(images: usize, plan: &TrainPlan, epoch: u32) -> Epoch {
-        let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
-        rng.set_stream(u64::from(epoch));
-        let mut order: Vec<usize> = (0..images).collect();
-        order.shuffle(&mut rng);
-        Epoch { order, batches: batches(images, plan.batch) }
+impl<'a> Feed<'a> {
+    /// Images of `samples` as `plan` wants them.
+    pub fn new(samples: &'a Samples, classes: usize, plan: &TrainPlan) -> Feed<'a> {
+        Feed {
+            batches: Batches::new(samples, classes, plan.augment, plan.seed),
+            smoothing: plan.label_smoothing,
+            seed: plan.seed,
+            steps: steps(samples.len(), plan.batch),
+            pixels: Vec::new(),
+            targets: Vec::new(),
+        }
     }
 
-    /// Images of step `step`.
-    pub fn batch(&self, step: usize) -> &[usize] {
-        let at = |step: usize| step * self.order.len() / self.batches;
-        &self.order[at(step)..at(step + 1)]
+    /// Order of the images in an epoch, counted from 1.
+    pub fn order(&self, epoch: u32) -> Vec<usize> {
+        self.batches.order(epoch)
+    }
+
+    /// Puts the images and targets of step `step` of `epoch` into the session.
+    pub fn fill(&mut self, session: &mut Session, epoch: u32, order: &[usize], step: usize) {
+        let which = part(order, self.steps, step);
+        let classes = session.program.classes();
+        self.pixels.resize(which.len() * session.program.len(0), 0.0);
+        self.targets.resize(which.len() * classes, 0.0);
+        self.batches.fill_batch(epoch, which, &mut self.pixels, &mut self.targets);
+        let (keep, share) = (1.0 - self.smoothing, self.smoothing / classes as f32);
+        self.targets.iter_mut().for_each(|t| *t = keep * *t + share);
+        let seed = self.seed.wrapping_add(u64::from(epoch) << 32).wrapping_add((step as u64) << 8);
+        distribute(session, &self.pixels, &self.targets, seed);
     }
 }
 
 /// Steps of an epoch: as many as keep every batch at most `batch` long.
-pub fn batches(images: usize, batch: usize) -> usize {
+pub fn steps(images: usize, batch: usize) -> usize {
     images.div_ceil(batch.max(1))
 }
 
-/// Puts images `which` of `samples` into the chunks, with targets and seeds for `step`.
-pub fn fill(
-    session: &mut Session,
-    samples: &Samples,
-    which: &[usize],
-    plan: &TrainPlan,
-    step: u64,
-) {
-    let program = session.program;
-    for (i, chunk) in session.chunks.iter_mut().enumerate() {
-        let mine = which.chunks(IMAGES).nth(i).unwrap_or(&[]);
-        chunk.images = mine.len();
-        chunk.seed = plan.seed ^ (step * 1024 + i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        fill_chunk(program, chunk, samples, mine, plan.label_smoothing);
+/// Part `step` of `steps` parts that differ by one image at most.
+pub fn part(order: &[usize], steps: usize, step: usize) -> &[usize] {
+    let at = |step: usize| step * order.len() / steps;
+    &order[at(step)..at(step + 1)]
+}
+
+/// Puts images `which` into the session as they are, without targets.
+pub fn fill_plainly(session: &mut Session, samples: &Samples, which: &[usize]) {
+    let len = session.program.len(0);
+    let mut pixels = vec![0.0; which.len() * len];
+    for (image, &index) in pixels.chunks_mut(len).zip(which) {
+        samples.copy_image(index, image);
+    }
+    let targets = vec![0.0; which.len() * session.program.classes()];
+    distribute(session, &pixels, &targets, 0);
+}
+
+/// Cuts a batch into chunks; chunks without images stay empty.
+fn distribute(session: &mut Session, pixels: &[f32], targets: &[f32], seed: u64) {
+    let ([h, w, c], classes) = (session.program.shapes[0], session.program.classes());
+    session.chunks.iter_mut().for_each(|chunk| chunk.images = 0);
+    let parts = pixels.chunks(IMAGES * h * w * c).zip(targets.chunks(IMAGES * classes));
+    for (i, (chunk, (pixels, targets))) in session.chunks.iter_mut().zip(parts).enumerate() {
+        chunk.images = targets.len() / classes;
+        chunk.seed = seed.wrapping_add(i as u64);
+        chunk.targets.clear();
+        chunk.targets.extend_from_slice(targets);
+        channels::from_planes(pixels, h * w, c, input(chunk, h * w * c));
     }
 }
 
-fn fill_chunk(
-    program: &Program,
-    chunk: &mut Chunk,
-    samples: &Samples,
-    which: &[usize],
-    smoothing: f32,
-) {
-    let ([h, w, c], classes) = (program.shapes[0], program.classes());
-    let mut planes = vec![0.0; h * w * c];
-    chunk.targets.clear();
-    chunk.targets.resize(which.len() * classes, smoothing / classes as f32);
-    for (i, &index) in which.iter().enumerate() {
-        samples.copy_image(index, &mut planes);
-        let image = &mut Session::input(program, chunk)[i * h * w * c..][..h * w * c];
-        channels::from_planes(&planes, h * w, c, image);
-        let class = samples.labels[index] as usize;
-        chunk.targets[i * classes + class] += 1.0 - smoothing;
-    }
+/// The input of a chunk in training, for its images of `len` values.
+pub fn input(chunk: &mut Chunk, len: usize) -> &mut [f32] {
+    &mut chunk.values[0][..chunk.images * len]
 }

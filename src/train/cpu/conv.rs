@@ -57,6 +57,15 @@ pub struct Packed {
     transformed: Vec<f32>,
 }
 
+#[cfg(test)]
+impl Packed {
+    /// Values of all packed weights, as they are.
+    pub fn held_values(&self) -> usize {
+        let both = self.forward.iter().chain(&self.backward);
+        both.map(Vec::len).sum::<usize>() + self.transformed.len()
+    }
+}
+
 impl ConvPlan {
     /// Plans `conv` from images `input` to images `output`, both `[h, w, c]`.
     pub fn new(conv: &Conv, input: [usize; 3], output: [usize; 3]) -> Self {

@@ -56,6 +56,7 @@ use super::TrainReport;
 use super::Trainer;
 use super::Watch;
 
+use batches::Feed;
 use chunk::IMAGES;
 use memory::Buffers;
 use norm::Moments;
@@ -115,6 +116,7 @@ impl Trainer for Cpu {
     ) -> Result<(Network, TrainReport), TrainError> {
         check_shape(&network.graph, &data.train)?;
         check_classes(&network.graph, data.classes.len())?;
+        plan.augment.check(data.shape)?;
         let program = Program::compile(&network.graph, self.simd, &[], &plan.frozen);
         let workers = Workers::new(plan.threads);
         let objective =
@@ -123,10 +125,11 @@ impl Trainer for Cpu {
         let mut session = Session::new(&program, network, batch, objective);
         let teacher = plan.distill.as_ref().map(|d| Teacher::new(d, self.simd));
         let scorer = Scorer::new(&program, &[]);
+        let mut feed = Feed::new(&data.train, data.classes.len(), plan);
         let mut report = TrainReport { curve: Vec::new(), stopped: false };
         for epoch in 1..=plan.epochs {
             let train_loss =
-                run_epoch(&mut session, data, plan, epoch, teacher.as_ref(), &workers)?;
+                run_epoch(&mut session, &mut feed, plan, epoch, teacher.as_ref(), &workers)?;
             let scored = score_now(&scorer, &session, network, &data.validation, &workers);
             let scored = scored.map_err(|_| TrainError::Diverged { epoch })?;
             let (validation_error, validation_loss) = (scored.error, scored.loss);
@@ -180,13 +183,11 @@ impl Trainer for Cpu {
         let workers = Workers::new(self.threads);
         let batch = RECALIBRATION_BATCH.min(samples.len().max(1));
         let mut session = Session::new(&program, network, batch, Objective::default());
-        let plan = TrainPlan { batch, ..TrainPlan::default() };
-        let batches = batches::batches(samples.len(), batch);
+        let steps = batches::steps(samples.len(), batch);
         let all: Vec<usize> = (0..samples.len()).collect();
         let mut moments = vec![Moments::default(); program.norms.len()];
-        for i in 0..batches {
-            let at = |i: usize| i * all.len() / batches;
-            batches::fill(&mut session, samples, &all[at(i)..at(i + 1)], &plan, 0);
+        for i in 0..steps {
+            batches::fill_plainly(&mut session, samples, batches::part(&all, steps, i));
             session.statistics(&workers);
             for chunk in session.chunks.iter().filter(|c| c.images > 0) {
                 moments.iter_mut().zip(&chunk.moments).for_each(|(all, m)| all.merge(m));
@@ -199,37 +200,27 @@ impl Trainer for Cpu {
 /// Mean loss of all steps of an epoch.
 fn run_epoch(
     session: &mut Session,
-    data: &DataSet,
+    feed: &mut Feed,
     plan: &TrainPlan,
     epoch: u32,
     teacher: Option<&Teacher>,
     workers: &Workers,
 ) -> Result<f64, TrainError> {
-    let images = data.train.len();
-    let per_epoch = batches::batches(images, plan.batch);
-    let order = batches::Epoch::new(images, plan, epoch);
+    let order = feed.order(epoch);
     let mut total = 0.0;
-    for i in 0..per_epoch {
-        let step = (epoch as usize - 1) * per_epoch + i;
-        let steps = plan.epochs as usize * per_epoch;
-        let warmup = plan.warmup_steps as usize;
-        let rule = Rule {
-            rate: optimizer::rate_at(step, steps, warmup, plan.learning_rate),
-            momentum: plan.momentum,
-            weight_decay: plan.weight_decay,
-            clip_norm: plan.clip_norm,
-        };
-        batches::fill(session, &data.train, order.batch(i), plan, step as u64);
+    for i in 0..feed.steps {
+        feed.fill(session, epoch, &order, i);
         if let Some(teacher) = teacher {
             teacher.answer(session, workers);
         }
-        let loss = session.step(&rule, workers);
+        let step = (epoch as usize - 1) * feed.steps + i;
+        let loss = session.step(&Rule::at(step, feed.steps, plan), workers);
         if !loss.is_finite() {
             return Err(TrainError::Diverged { epoch });
         }
         total += loss;
     }
-    Ok(total / per_epoch.max(1) as f64)
+    Ok(total / feed.steps.max(1) as f64)
 }
 
 /// The network that is imitated, ready to be evaluated.
@@ -252,7 +243,8 @@ impl Teacher {
         workers.each(&mut session.chunks, |_, chunk| {
             let mut own = scorer.chunk();
             own.images = chunk.images;
-            scorer.input(&mut own).copy_from_slice(Session::input(program, chunk));
+            let images = batches::input(chunk, program.len(0));
+            scorer.input(&mut own).copy_from_slice(images);
             scorer.pass(&self.shared, &mut own);
             chunk.teacher.clear();
             chunk.teacher.extend(scorer.value(&own, self.program.output()));
@@ -366,5 +358,50 @@ fn check_classes(graph: &Graph, classes: usize) -> Result<(), TrainError> {
     match shapes[&graph.output()].len() {
         outputs if outputs == classes => Ok(()),
         outputs => Err(TrainError::WrongClasses { outputs, classes }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Conv;
+    use crate::graph::Linear;
+    use crate::graph::Op;
+    use crate::graph::Params;
+
+    /// Two wide convolutions with a normalisation, all weights 0.
+    fn network() -> Network {
+        let mut graph = Graph::new([2, 12, 12]);
+        let at = graph.push(Op::Conv(Conv::same(24, 3)), &[graph.input()]);
+        let at = graph.push(Op::Conv(Conv::same(24, 3)), &[at]);
+        let at = graph.push(Op::BatchNorm { epsilon: 1e-3 }, &[at]);
+        let at = graph.push(Op::GlobalAveragePool, &[at]);
+        let at = graph.push(Op::Flatten, &[at]);
+        graph.push(Op::Linear(Linear { features: 3, bias: true }), &[at]);
+        let shapes = graph.shapes().unwrap();
+        let mut network = Network { graph: graph.clone(), weights: Default::default() };
+        for node in graph.nodes().iter().skip(1) {
+            let named = Graph::parameter_shapes(&node.op, shapes[&node.inputs[0]]);
+            let named = named.into_iter().map(|(name, dims)| (name.into(), Tensor::zeros(&dims)));
+            if let Some(params) = Params::from_tensors(&node.op, named.collect()) {
+                network.weights.insert(node.id, params.into());
+            }
+        }
+        network
+    }
+
+    #[test]
+    fn peak_memory_is_what_a_session_holds_and_little_more() {
+        let (network, trainer) = (network(), Cpu::new(1));
+        for batch in [1, 20, 64] {
+            let program = Program::compile(&network.graph, trainer.simd, &[], &[]);
+            let mut session = Session::new(&program, &network, batch, Objective::default());
+            session.shared.pack(&program, true, &Workers::new(1));
+            let held = 4 * session.held_values() as u64;
+            let planned = trainer.peak_memory(&network.graph, batch).0;
+            let scoring = Scorer::new(&program, &[]).bytes();
+            assert!(planned >= held + scoring, "{planned} {held}");
+            assert!(planned < (held + scoring) * 5 / 4 + 100_000, "{planned} {held}");
+        }
     }
 }

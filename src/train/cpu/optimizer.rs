@@ -1,5 +1,7 @@
 //! Stochastic gradient descent with Nesterov momentum, and its schedule.
 
+use crate::train::TrainPlan;
+
 use super::chunk::Chunk;
 use super::program::Program;
 use super::workers::Workers;
@@ -19,6 +21,20 @@ pub struct Rule {
     pub weight_decay: f32,
     /// Largest global norm of the gradient; 0 for any.
     pub clip_norm: f32,
+}
+
+impl Rule {
+    /// The rule of `plan` for a step, counted from 0 over all epochs of so many steps.
+    pub fn at(step: usize, steps_per_epoch: usize, plan: &TrainPlan) -> Rule {
+        let steps = plan.epochs as usize * steps_per_epoch;
+        let warmup = plan.warmup_steps as usize;
+        Rule {
+            rate: rate_at(step, steps, warmup, plan.learning_rate),
+            momentum: plan.momentum,
+            weight_decay: plan.weight_decay,
+            clip_norm: plan.clip_norm,
+        }
+    }
 }
 
 /// State of the optimizer.
@@ -57,6 +73,12 @@ impl Optimizer {
             squares: 0.0,
         });
         Optimizer { ranges: ranges.collect() }
+    }
+
+    /// Values of all ranges, as they are.
+    #[cfg(test)]
+    pub fn held_values(&self) -> usize {
+        self.ranges.iter().map(|r| r.gradient.len() * Self::VALUES_PER_PARAMETER).sum()
     }
 
     /// Values kept for each parameter.
@@ -104,7 +126,7 @@ impl Range {
 }
 
 /// Learning rate of step `step` of `steps`: linear warm-up, then half a cosine down to 0.
-pub fn rate_at(step: usize, steps: usize, warmup: usize, peak: f32) -> f32 {
+fn rate_at(step: usize, steps: usize, warmup: usize, peak: f32) -> f32 {
     if step < warmup {
         return peak * (step + 1) as f32 / warmup as f32;
     }

@@ -9,7 +9,7 @@ use crate::graph::Network;
 use crate::train::TrainPlan;
 
 use super::Cpu;
-use super::batches;
+use super::batches::Feed;
 use super::optimizer::Rule;
 use super::program::Program;
 use super::session::Objective;
@@ -37,14 +37,11 @@ impl Cpu {
         let program = Program::compile(&network.graph, self.simd, &[], &plan.frozen);
         let workers = Workers::new(plan.threads);
         let mut session = Session::new(&program, network, samples.len(), Objective::default());
-        let all: Vec<usize> = (0..samples.len()).collect();
-        batches::fill(&mut session, samples, &all, plan, 0);
-        let rule = Rule {
-            rate: plan.learning_rate,
-            momentum: plan.momentum,
-            weight_decay: plan.weight_decay,
-            clip_norm: plan.clip_norm,
-        };
+        let plan = TrainPlan { batch: samples.len(), ..plan.clone() };
+        let mut feed = Feed::new(samples, program.classes(), &plan);
+        let order = feed.order(1);
+        feed.fill(&mut session, 1, &order, 0);
+        let rule = Rule::at(0, steps, &plan);
         let step = |_| {
             let start = Instant::now();
             session.step(&rule, &workers);

@@ -193,11 +193,13 @@ impl Program {
 
     /// Length of all packed weights.
     pub fn packed_len(&self) -> usize {
-        let len = |step: &Step| match &step.kernel {
-            Kernel::Conv { plan, .. } => plan.packed_len(self.simd),
-            _ => 0,
-        };
-        self.steps.iter().map(len).sum()
+        let mut len = 0;
+        for step in &self.steps {
+            if let Kernel::Conv { plan, .. } = &step.kernel {
+                len += plan.packed_len(self.simd);
+            }
+        }
+        len
     }
 
     /// Outputs of the network.
@@ -286,14 +288,12 @@ impl Compiler<'_> {
         let gamma = self.slot(node, "gamma", [shape[2], 1, 1]);
         self.slot(node, "beta", [shape[2], 1, 1]);
         let users = self.graph.users(node.id);
-        let next = match users.as_slice() {
-            [user] if !self.keep.contains(&node.id) => Some(*user),
-            _ => None,
-        };
-        let follower = next.and_then(|id| match self.graph.op(id) {
-            Op::Activation(f) => Some((id, *f)),
-            _ => None,
-        });
+        let mut follower = None;
+        if let ([user], false) = (users.as_slice(), self.keep.contains(&node.id))
+            && let Op::Activation(f) = self.graph.op(*user)
+        {
+            follower = Some((*user, *f));
+        }
         let index = self.program.norms.len();
         self.program.norms.push(node.id);
         let activation = follower.map(|(_, f)| f);

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::graph::Activation;
 use crate::graph::Network;
 
 use super::backward::backward;
@@ -137,6 +138,20 @@ impl<'a> Session<'a> {
         self.run(self.phases.iter().filter(forward).count(), workers);
     }
 
+    /// Values of all buffers and weights, as they are.
+    #[cfg(test)]
+    pub fn held_values(&self) -> usize {
+        let all = |buffers: &[Vec<f32>]| buffers.iter().map(Vec::len).sum::<usize>();
+        let chunk = |c: &Chunk| {
+            let places: usize = c.places.iter().map(Vec::len).sum();
+            let rest = c.parameter_gradient.len() + c.scratch.len() + places;
+            all(&c.values) + all(&c.gradients) + rest
+        };
+        let weights = self.shared.parameters.len() + self.optimizer.held_values();
+        let packed: usize = self.shared.packed.iter().map(|p| p.held_values()).sum();
+        self.chunks.iter().map(chunk).sum::<usize>() + weights + packed
+    }
+
     fn run(&mut self, phases: usize, workers: &Workers) {
         let Session { program, shared, chunks, buffers, objective, .. } = self;
         shared.use_running_statistics(program, true);
@@ -163,12 +178,6 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The input buffer of a chunk, for its images.
-    pub fn input<'c>(program: &Program, chunk: &'c mut Chunk) -> &'c mut [f32] {
-        let len = chunk.images * program.len(0);
-        &mut chunk.values[0][..len]
-    }
-
     /// `network` with the parameters and statistics of now.
     pub fn network(&self, network: &Network) -> Network {
         let mut trained = network.clone();
@@ -184,10 +193,7 @@ impl<'a> Session<'a> {
 fn phases(program: &Program) -> Vec<Phase> {
     let mut phases = Vec::new();
     let mut tasks = Vec::new();
-    let joins = |i: usize| match program.steps[i].kernel {
-        Kernel::Norm { is_frozen, .. } => !is_frozen,
-        _ => false,
-    };
+    let joins = |i: usize| matches!(program.steps[i].kernel, Kernel::Norm { is_frozen: false, .. });
     for i in 0..program.steps.len() {
         if joins(i) {
             tasks.push(Task::Moments(i));
@@ -262,11 +268,12 @@ fn take_loss(
     chunk.gradients[buffers.gradient[value]] = gradient;
 }
 
-fn norm_of(program: &Program, i: usize) -> (usize, Option<crate::graph::Activation>) {
-    match program.steps[i].kernel {
-        Kernel::Norm { index, activation, .. } => (index, activation),
-        _ => panic!("only normalisations are joined"),
-    }
+/// Index and activation of the normalisation that step `i` is.
+fn norm_of(program: &Program, i: usize) -> (usize, Option<Activation>) {
+    let Kernel::Norm { index, activation, .. } = program.steps[i].kernel else {
+        panic!("only normalisations are joined")
+    };
+    (index, activation)
 }
 
 /// Statistics of the batch, for this step and a little for the running ones.

@@ -282,12 +282,10 @@ impl Block<'_> {
                         at += 1;
                     }
                 }
-                #[expect(clippy::needless_range_loop, reason = "a tap is a place, not an element")]
-                for kx in 0..K {
+                let [even, odd] = sums;
+                for (kx, (even, odd)) in even.into_iter().zip(odd).enumerate() {
                     let to = gradient.add((ky * K + kx) * c);
-                    let one = V::splat(1.0);
-                    let sum = sums[0][kx].mul_add(one, sums[1][kx]);
-                    self.store(sum.mul_add(one, self.load(to)), to);
+                    self.store(even.add(odd).add(self.load(to)), to);
                 }
             }
         }
@@ -306,11 +304,11 @@ impl Block<'_> {
             let dy: [V; T] = std::array::from_fn(|t| self.load(dy.add(t * c)));
             for at in 0..(T - 1) * S + K {
                 let value = self.load::<V>(x.add(at * c));
-                #[expect(clippy::needless_range_loop, reason = "a tap is a place, not an element")]
-                for kx in 0..K {
+                let [even, odd] = &mut *sums;
+                for (kx, (even, odd)) in even.iter_mut().zip(odd).enumerate() {
                     if at >= kx && (at - kx) % S == 0 && (at - kx) / S < T {
                         let t = (at - kx) / S;
-                        let sum = &mut sums[t % 2][kx];
+                        let sum = if t.is_multiple_of(2) { even } else { odd };
                         *sum = value.mul_add(dy[t], *sum);
                     }
                 }
