@@ -197,8 +197,9 @@ fn by_density(
     chosen
 }
 
-/// Greedily the children that add most hypervolume at a drawn error (`algorithms.md` 12.1: draws
-/// from a forest, then greedy gain). Gains only shrink while others are chosen, so a child whose
+/// Greedily the children that add most hypervolume at a drawn error: draws from a forest, then greedy
+/// gain. The error counts by its logarithm here, as costs do: on the linear axis of the reported
+/// hypervolume a halved error is hardly worth a step towards larger networks. Gains only shrink while others are chosen, so a child whose
 /// old gain is below another's new one need not be computed again.
 fn by_gain(
     situation: &Situation<'_>,
@@ -209,13 +210,22 @@ fn by_gain(
     rng: &mut ChaCha8Rng,
 ) -> Vec<Child> {
     let Some(reference) = situation.reference else { return Vec::new() };
-    let mut front: Vec<Vec<f64>> = situation.front.iter().map(|p| p.values.clone()).collect();
+    let at = situation.error_at;
+    let errors = situation.front.iter().map(|p| p.values[at]);
+    let scale = LogError::new(errors.fold(1.0, f64::min), reference.reference()[at]);
+    let scaled = |values: &[f64]| {
+        let mut values = values.to_vec();
+        values[at] = scale.place(values[at]);
+        values
+    };
+    let mut front: Vec<Vec<f64>> = situation.front.iter().map(|p| scaled(&p.values)).collect();
     let mut offers: Vec<(f64, Vec<f64>, Child)> = Vec::new();
     for child in children.drain(..) {
         let graph = &child.steps.last().expect("a child has steps").graph;
         let mut values = child.costs.clone();
         let parent_error = inherit.then_some(child.parent_error);
-        values.insert(situation.error_at, surrogate.draw(graph, parent_error, rng));
+        values.insert(at, surrogate.draw(graph, parent_error, rng));
+        let values = scaled(&values);
         offers.push((reference.gain(&front, &values), values, child));
     }
     let mut chosen = Vec::new();
@@ -241,4 +251,38 @@ fn by_gain(
     }
     children.extend(offers.into_iter().map(|(_, _, child)| child));
     chosen
+}
+
+/// Places errors by their logarithm on the linear axis that the reference has for them.
+struct LogError {
+    /// An error that would be a great step forward.
+    least: f64,
+    /// The reference's.
+    most: f64,
+}
+
+impl LogError {
+    /// `best` is the lowest error of the front.
+    fn new(best: f64, most: f64) -> LogError {
+        LogError { least: (best / 4.0).clamp(1e-4, most / 4.0), most }
+    }
+
+    /// 0 at the least error or below, the reference's error at the reference.
+    fn place(&self, error: f64) -> f64 {
+        self.most * (error.max(self.least) / self.least).ln() / (self.most / self.least).ln()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halved_errors_are_equal_steps_and_the_reference_stays() {
+        let scale = LogError::new(0.08, 0.9);
+        assert!((scale.place(0.9) - 0.9).abs() < 1e-12);
+        let step = |from: f64| scale.place(from) - scale.place(from / 2.0);
+        assert!((step(0.4) - step(0.1)).abs() < 1e-12);
+        assert_eq!(scale.place(0.0), 0.0);
+    }
 }
