@@ -85,10 +85,31 @@ fn wide_network(seed: u64) -> Network {
     Network { graph, weights }
 }
 
-/// Small networks of every operation, then wide ones.
+/// Normalisations on images so large that a chunk is worked on a few images at a time.
+fn large_network(seed: u64) -> Network {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut graph = Graph::new([1, 24, 20 + seed as usize % 8]);
+    let mut at = graph.input();
+    for channels in [16, 24] {
+        at = graph.push(Op::Conv(Conv::same(channels, 3)), &[at]);
+        at = graph.push(Op::BatchNorm { epsilon: 1e-3 }, &[at]);
+        at = graph.push(Op::Activation(Activation::Silu), &[at]);
+        let pool = Pool { kernel: [2; 2], stride: [2; 2], padding: [0; 2] };
+        let pool = if rng.random() { Op::MaxPool(pool) } else { Op::AvgPool(pool) };
+        at = graph.push(pool, &[at]);
+    }
+    at = graph.push(Op::GlobalAveragePool, &[at]);
+    at = graph.push(Op::Flatten, &[at]);
+    graph.push(Op::Linear(Linear { features: 5, bias: true }), &[at]);
+    let weights = random_weights(&graph, &mut rng);
+    Network { graph, weights }
+}
+
+/// Small networks of every operation, then wide ones, then ones of large images.
 fn networks() -> impl Iterator<Item = (u64, Network)> {
     let wide = (60..70).map(|seed| (seed, wide_network(seed)));
-    (0..60).map(|seed| (seed, random_network(seed))).chain(wide)
+    let large = (70..76).map(|seed| (seed, large_network(seed)));
+    (0..60).map(|seed| (seed, random_network(seed))).chain(wide).chain(large)
 }
 
 #[test]

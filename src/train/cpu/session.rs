@@ -245,7 +245,11 @@ fn run(
             let dy = &chunk.gradients[buffers.gradient[i + 1]][range];
             let affine = &shared.affine[index];
             let channels = program.shapes[value][2];
-            chunk.sums[index] = GradientSums::of(program.simd, x, dy, affine, activation, channels);
+            let sums = GradientSums::of(program.simd, x, dy, affine, activation, channels);
+            match chunk.block.start {
+                0 => chunk.sums[index] = sums,
+                _ => chunk.sums[index].merge(&sums),
+            }
         }
     }
 }
