@@ -26,7 +26,7 @@ pub fn backward(
         return;
     }
     let mut out = take(&mut chunk.gradients[buffers.gradient[i + 1]]);
-    let dy = &mut out[chunk.range(program.len(i + 1))];
+    let dy = &mut out[chunk.gradient_range(program, buffers, i + 1)];
     if program.steps[i].is_trained {
         parameter_gradient(program, buffers, i, dy, chunk);
     }
@@ -34,7 +34,7 @@ pub fn backward(
         let value = program.steps[i].inputs[n];
         if program.wants_gradient[value] {
             let mut into = take(&mut chunk.gradients[buffers.gradient[value]]);
-            let dx = &mut into[chunk.range(program.len(value))];
+            let dx = &mut into[chunk.gradient_range(program, buffers, value)];
             input_gradient(program, buffers, shared, i, n, dy, chunk, dx);
             chunk.gradients[buffers.gradient[value]] = into;
         }

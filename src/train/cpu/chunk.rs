@@ -87,6 +87,20 @@ impl Chunk {
         &self.values[buffers.value[index]][self.range(program.len(index))]
     }
 
+    /// Where the block's gradients of value `index` lie in their buffer.
+    ///
+    /// Buffers of gradients are used again within a block, for other lengths; so each image has
+    /// as much room as the longest needs, and no block writes into another.
+    pub fn gradient_range(
+        &self,
+        program: &Program,
+        buffers: &Buffers,
+        index: usize,
+    ) -> Range<usize> {
+        let first = self.block.start * buffers.gradient_len[buffers.gradient[index]];
+        first..first + self.block.len() * program.len(index)
+    }
+
     /// Where the block lies in a buffer of so many values an image.
     pub fn range(&self, len: usize) -> Range<usize> {
         self.block.start * len..self.block.end * len

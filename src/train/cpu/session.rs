@@ -240,7 +240,7 @@ fn run(
         Task::GradientSums(i) => {
             let (index, activation) = norm_of(program, i);
             let value = program.steps[i].inputs[0];
-            let range = chunk.range(program.len(value));
+            let range = chunk.gradient_range(program, buffers, i + 1);
             let x = chunk.value(program, buffers, value);
             let dy = &chunk.gradients[buffers.gradient[i + 1]][range];
             let affine = &shared.affine[index];
@@ -267,7 +267,7 @@ fn take_loss(
     let range = chunk.range(program.classes());
     let teacher = objective.teacher.map(|(w, t)| (&chunk.teacher[range.clone()], w, t));
     let goal = Goal { targets: &chunk.targets[range.clone()], teacher };
-    let into = &mut gradient[range];
+    let into = &mut gradient[chunk.gradient_range(program, buffers, value)];
     chunk.loss += loss::loss(logits, &goal, program.classes(), scale, into);
     chunk.gradients[buffers.gradient[value]] = gradient;
 }
