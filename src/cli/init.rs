@@ -76,6 +76,8 @@ accept = 8                    # of them trained
 [training]
 epochs_from_scratch = 0       # 0: by the size of the data
 epochs_of_child = 0
+epochs_of_refinement = 0      # front members are trained on before a time budget ends
+share_of_refinement = 0.3     # of the time budget, at most
 batch = 64
 learning_rate = 0.1
 learning_rate_of_child = 0.03

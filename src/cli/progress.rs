@@ -99,6 +99,9 @@ impl Progress {
                 self.phase = format!("generation {generation}: {} candidates", accepted.len());
                 return false;
             }
+            Event::Refining { accepted, .. } => {
+                self.phase = format!("training {} front members on", accepted.len());
+            }
             Event::Measured(_) | Event::Epoch(..) | Event::Tick | Event::Generation(_) => {
                 return false;
             }

@@ -71,6 +71,11 @@ pub struct TrainingConfig {
     pub epochs_from_scratch: u32,
     /// Epochs of a child with inherited weights; 0 for what suits the data.
     pub epochs_of_child: u32,
+    /// Epochs that a front member is trained on for before a time budget ends; 0 for what suits
+    /// the data.
+    pub epochs_of_refinement: u32,
+    /// Largest share of a time budget that is kept for that, `0.0..=0.9`; 0 for never.
+    pub share_of_refinement: f64,
     /// Epochs of distillation from the parent after an approximate morphism.
     pub epochs_of_distillation: u32,
     /// Images a step.
@@ -152,6 +157,8 @@ impl Default for TrainingConfig {
             lanes: 0,
             epochs_from_scratch: 0,
             epochs_of_child: 0,
+            epochs_of_refinement: 0,
+            share_of_refinement: 0.3,
             epochs_of_distillation: 1,
             batch: 64,
             learning_rate: 0.1,
@@ -230,6 +237,11 @@ impl RunConfig {
         one_of("search.strategy", &self.search.strategy, known)?;
         one_of("runtime", &self.runtime, ["tract", "ort", "metronome"])?;
         one_of("training.trainer", &self.training.trainer, ["cpu", "formula"])?;
+        let share = self.training.share_of_refinement;
+        if !(0.0..=0.9).contains(&share) {
+            let wanted = "a share of the time budget from 0 to 0.9";
+            return error("training.share_of_refinement", share.to_string(), wanted);
+        }
         let rate = |key, x: f32| match x.is_finite() && x > 0.0 {
             true => Ok(()),
             false => error(key, x.to_string(), "a positive number"),

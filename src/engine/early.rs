@@ -17,6 +17,7 @@ use crate::pareto::Value;
 use crate::store::CandidateId;
 use crate::store::Trained;
 
+use super::plan::Start;
 use super::state::State;
 
 /// Fewest comparable results before a rule decides anything.
@@ -49,6 +50,7 @@ impl Experience {
         let newest = state.candidates().values().rev();
         let done = newest.filter(|c| c.accepted.generation < open && c.trained.is_some());
         let controls = done.filter(|c| is_control(c.accepted.candidate));
+        let controls = controls.filter(|c| Start::of(&c.accepted) != Start::Refinement);
         let trained: Vec<_> = controls.take(MEMORY).collect();
         let error = |t: &Option<Trained>| t.as_ref().map(|t| t.error);
         let ratios = trained.iter().filter_map(|c| {

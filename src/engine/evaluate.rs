@@ -1,4 +1,5 @@
 //! Measuring and training the open generation.
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,6 +38,7 @@ use super::lanes::Done;
 use super::lanes::MeasureJob;
 use super::lanes::Model;
 use super::lanes::TrainJob;
+use super::plan::Start;
 use super::plan::train_plan;
 use super::weights;
 
@@ -61,6 +63,7 @@ impl Engine {
         }
         loop {
             if self.lanes.measuring == 0 {
+                self.sort_for_training(to_train.make_contiguous());
                 for id in std::mem::take(&mut to_train) {
                     let job = self.train_job(id, &archive, &experience)?;
                     self.lanes.train(job);
@@ -87,6 +90,16 @@ impl Engine {
         }
     }
 
+    /// The seeds from the smallest, so that something is on the front soon; later the longest
+    /// training first, so that no lane waits long for another.
+    fn sort_for_training(&self, candidates: &mut [CandidateId]) {
+        let macs = |id: &CandidateId| self.state.candidates()[id].accepted.macs;
+        match self.state.generation() {
+            0 => candidates.sort_by_key(|id| (macs(id), *id)),
+            _ => candidates.sort_by_key(|id| (Reverse(macs(id)), *id)),
+        }
+    }
+
     pub(super) fn send_first_measurement(&mut self, id: CandidateId) {
         let graph = self.state.candidates()[&id].accepted.graph.clone();
         let model = Model::Untrained(Box::new((graph, self.stream(id))));
@@ -102,7 +115,9 @@ impl Engine {
     ) -> Result<TrainJob, EngineError> {
         let candidate = self.state.candidates()[&id].clone();
         let values = self.state.values_at(&candidate, 0.0);
-        let prospect = values.filter(|_| !is_control(id)).map(|values| Prospect {
+        let start = Start::of(&candidate.accepted);
+        let spared = is_control(id) || start == Start::Refinement;
+        let prospect = values.filter(|_| !spared).map(|values| Prospect {
             archive: archive.clone(),
             values,
             error_at: self.config.error_at(),
@@ -116,7 +131,7 @@ impl Engine {
                 Source::Parent { network, steps }
             }
         };
-        let plan = train_plan(&self.config, &source, &self.material.data, id);
+        let plan = train_plan(&self.config, start, &self.material.data, id);
         Ok(TrainJob {
             candidate: id,
             source,

@@ -23,6 +23,13 @@ pub enum Event {
         /// Accepted candidates.
         accepted: Vec<CandidateId>,
     },
+    /// Front members shall be trained on.
+    Refining {
+        /// Counted from 0.
+        generation: u32,
+        /// New candidates, one for each member.
+        accepted: Vec<CandidateId>,
+    },
     /// A candidate was measured.
     Measured(Measured),
     /// An epoch of a training ended.

@@ -18,6 +18,7 @@ use super::EngineError;
 use super::early::Experience;
 use super::early::Prospect;
 use super::early::is_control;
+use super::plan::Start;
 use super::plan::epochs_of;
 
 impl Engine {
@@ -66,7 +67,8 @@ impl Engine {
                 return Some(self.ended(id, EndKind::KilledBeforeTraining, reason, 0));
             }
         }
-        if is_control(id) {
+        let start = Start::of(&self.state.candidates()[&id].accepted);
+        if is_control(id) || start == Start::Refinement {
             return None;
         }
         let error = self.optimistic_error(id, experience);
@@ -103,7 +105,7 @@ impl Engine {
     ) -> Record {
         let accepted = &self.state.candidates()[&candidate].accepted;
         let n = self.material.data.train.len();
-        let planned = epochs_of(&self.config, accepted.parent.is_some(), n);
+        let planned = epochs_of(&self.config, Start::of(accepted), n);
         let saved = match kind {
             EndKind::KilledBeforeTraining | EndKind::StoppedInTraining => {
                 planned.saturating_sub(epochs)

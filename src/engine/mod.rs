@@ -17,6 +17,7 @@ mod judge;
 mod lanes;
 mod plan;
 mod propose;
+mod refine;
 mod repeat;
 mod state;
 mod weights;
@@ -196,7 +197,8 @@ impl Engine {
             if let Some(reason) = self.stop_reason() {
                 return self.end(reason, watch);
             }
-            if self.state.open().is_empty() && !self.propose(watch)? {
+            let nothing_open = self.state.open().is_empty();
+            if nothing_open && !self.refine(watch)? && !self.propose(watch)? {
                 return self.end(StopReason::NoMoreProposals, watch);
             }
             match self.evaluate_open(watch)? {

@@ -2,10 +2,12 @@
 use crate::graph::Graph;
 use crate::latency::Predictor;
 use crate::pareto::Objective;
+use crate::search::Generation;
 use crate::search::Origin;
 use crate::search::Parent;
 use crate::search::Situation;
 use crate::store::Accepted;
+use crate::store::CandidateId;
 use crate::store::Record;
 
 use super::Engine;
@@ -26,7 +28,7 @@ impl Engine {
         let mut rng = self.stream(GENERATION_STREAMS + u64::from(generation));
         let front = self.parents();
         let costs = Costs::of(&self.config, &self.state);
-        let room = self.room();
+        let room = self.config.search.accept.min(self.candidates_left());
         let situation = Situation {
             space: &self.space,
             front: &front,
@@ -40,6 +42,19 @@ impl Engine {
         if asked.proposals.is_empty() {
             return Ok(false);
         }
+        let accepted = self.accept(asked, watch)?;
+        watch(&Event::Proposed { generation, accepted }, &self.state);
+        Ok(true)
+    }
+
+    /// Writes a generation down and returns its candidates.
+    pub(super) fn accept(
+        &mut self,
+        asked: Generation,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<Vec<CandidateId>, EngineError> {
+        let costs = Costs::of(&self.config, &self.state);
+        let generation = self.state.generation();
         let first = self.state.candidates().keys().next_back().map_or(1, |id| id + 1);
         let proposed = self.state.counts().proposed + asked.looked_at;
         let at_s = self.seconds();
@@ -71,16 +86,14 @@ impl Engine {
             })
             .collect();
         self.commit(&records, watch)?;
-        let accepted = self.state.open();
-        watch(&Event::Proposed { generation, accepted }, &self.state);
-        Ok(true)
+        Ok(self.state.open())
     }
 
-    /// Candidates that the generation may have, so that the budget is met exactly.
-    pub(super) fn room(&self) -> usize {
+    /// Candidates that the budget still allows.
+    pub(super) fn candidates_left(&self) -> usize {
         let left = self.config.budget.candidates;
         let left = left.map_or(u64::MAX, |n| n.saturating_sub(self.state.counts().accepted));
-        self.config.search.accept.min(usize::try_from(left).unwrap_or(usize::MAX))
+        usize::try_from(left).unwrap_or(usize::MAX)
     }
 
     pub(super) fn parents(&self) -> Vec<Parent> {

@@ -1,0 +1,129 @@
+//! Training the front on before a time budget ends.
+//!
+//! Children are trained for a few epochs each, so that many can be tried; what is shipped deserves
+//! a whole schedule. So the last part of a time budget belongs to the front: its members are
+//! trained on, as candidates of their own whose lineage has no morphism, the most accurate first,
+//! as far as the time allows. How long it will take is known from their own trainings.
+use std::collections::BTreeSet;
+
+use crate::search::Generation;
+use crate::search::Origin;
+use crate::search::Proposal;
+use crate::store::CandidateId;
+
+use super::Engine;
+use super::EngineError;
+use super::Event;
+use super::State;
+use super::lanes;
+use super::plan::Start;
+use super::plan::epochs_of;
+
+/// The estimate of the time times this is kept free.
+const CAUTION: f64 = 1.15;
+
+impl Engine {
+    /// Opens a generation of front members that are trained on; false while it is too early, or if
+    /// there is none to train.
+    pub(super) fn refine(
+        &mut self,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<bool, EngineError> {
+        let Some(budget) = self.config.budget.seconds else { return Ok(false) };
+        let left = budget - self.seconds();
+        let share = self.config.training.share_of_refinement * budget;
+        let plan = Refinement::of(self.refinable(), lanes(&self.config), share.min(left) / CAUTION);
+        let too_early = left > CAUTION * plan.seconds + self.seconds_of_last_generation();
+        if plan.members.is_empty() || too_early {
+            return Ok(false);
+        }
+        let mut members = plan.members;
+        members.truncate(self.candidates_left());
+        let proposals = members.into_iter().map(|parent| {
+            let graph = self.state.candidates()[&parent].accepted.graph.clone();
+            Proposal { origin: Origin::Child { parent, steps: Vec::new() }, graph }
+        });
+        let asked = Generation { proposals: proposals.collect(), looked_at: 0 };
+        let generation = self.state.generation();
+        let accepted = self.accept(asked, watch)?;
+        watch(&Event::Refining { generation, accepted }, &self.state);
+        Ok(true)
+    }
+
+    /// Front members that were not trained on yet, with the seconds it would take, the most
+    /// accurate first.
+    fn refinable(&self) -> Vec<(CandidateId, f64)> {
+        let all = self.state.candidates();
+        let refined = all.values().filter(|c| Start::of(&c.accepted) == Start::Refinement);
+        let done: BTreeSet<CandidateId> = refined
+            .flat_map(|c| [Some(c.accepted.candidate), c.accepted.parent])
+            .flatten()
+            .collect();
+        let epochs = epochs_of(&self.config, Start::Refinement, self.material.data.train.len());
+        let front = self.state.front().iter().filter(|m| !done.contains(&m.candidate));
+        let mut members: Vec<(f64, CandidateId, f64)> = front
+            .filter_map(|member| {
+                let trained = all[&member.candidate].trained.as_ref()?;
+                let an_epoch = trained.train_s / trained.curve.len().max(1) as f64;
+                Some((trained.error, member.candidate, f64::from(epochs) * an_epoch))
+            })
+            .collect();
+        members.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        members.into_iter().map(|(_, id, seconds)| (id, seconds)).collect()
+    }
+
+    fn seconds_of_last_generation(&self) -> f64 {
+        match self.state.told() {
+            [.., before, last] => last.at_s - before.at_s,
+            _ => 0.0,
+        }
+    }
+}
+
+/// Who is trained on, and how long that takes.
+#[derive(Debug, PartialEq)]
+struct Refinement {
+    members: Vec<CandidateId>,
+    seconds: f64,
+}
+
+impl Refinement {
+    /// Takes members in this order, each with its seconds in one lane, as long as all together
+    /// are done in `most` seconds (bound of Graham 1969 for list scheduling).
+    fn of(members: Vec<(CandidateId, f64)>, lanes: usize, most: f64) -> Refinement {
+        let lanes = lanes as f64;
+        let mut plan = Refinement { members: Vec::new(), seconds: 0.0 };
+        let (mut work, mut longest) = (0.0, 0.0_f64);
+        for (id, seconds) in members {
+            let (all, largest) = (work + seconds, longest.max(seconds));
+            let end = all / lanes + largest * (1.0 - 1.0 / lanes);
+            if end <= most {
+                (work, longest) = (all, largest);
+                plan.members.push(id);
+                plan.seconds = end;
+            }
+        }
+        plan
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_left_out_and_what_fits_is_taken_in_order() {
+        let members = vec![(7, 100.0), (3, 20.0), (5, 30.0), (9, 5.0)];
+        let plan = Refinement::of(members.clone(), 2, 60.0);
+        assert_eq!(plan, Refinement { members: vec![3, 5, 9], seconds: 42.5 });
+        assert_eq!(Refinement::of(members.clone(), 1, 25.0).members, [3, 9]);
+        let none = Refinement { members: Vec::new(), seconds: 0.0 };
+        assert_eq!(Refinement::of(members, 2, 4.0), none);
+    }
+
+    #[test]
+    fn the_estimate_is_never_below_what_two_lanes_need() {
+        let plan = Refinement::of(vec![(1, 50.0), (2, 50.0), (3, 50.0)], 2, f64::INFINITY);
+        assert!(plan.seconds >= 100.0, "{}", plan.seconds);
+    }
+}
