@@ -135,6 +135,8 @@ pub fn develop(
     let (network, report) = trainer.train(&network, &material.data, plan, watch)?;
     let error = match report.curve.last() {
         Some(epoch) => epoch.validation_error.0,
+        // Nobody reads it.
+        None if report.stopped => 1.0,
         None => trainer.evaluate(&network, &material.data.validation)?.error.0,
     };
     Ok(Developed { network, error, curve: report.curve, stopped: report.stopped, outcomes })

@@ -26,6 +26,7 @@ use crate::measure::Plan;
 use crate::onnx;
 use crate::store::CandidateId;
 use crate::train::Epoch;
+use crate::train::StopFlag;
 use crate::train::TrainPlan;
 use crate::train::Trainer;
 use crate::train::Watch;
@@ -255,6 +256,7 @@ impl TrainLane {
         let started = Instant::now();
         let TrainJob { candidate, source, plan, distill_epochs, mut rng, prospect, experience } =
             job;
+        let plan = TrainPlan { stop: StopFlag(self.stop.clone()), ..plan };
         let epochs = plan.epochs;
         let mut watch = |epoch: &Epoch| {
             let _ = self.done.send(Done::Epoch(candidate, *epoch));

@@ -33,14 +33,16 @@ pub(super) fn seeds(input: [usize; 3], classes: usize, images: usize) -> Vec<Gra
     let larger = if images >= MANY_IMAGES { 4 } else { 2 };
     let small_stride = if side >= LARGE_IMAGE { 2 } else { 1 };
     let plan = |width, separable, first_stride| Plan { stages, width, separable, first_stride };
-    let mut seeds = [
+    let mut plans = vec![
         plan(BASE_WIDTH, false, small_stride),
         plan(2 * BASE_WIDTH, true, small_stride),
         plan(larger * BASE_WIDTH, false, 1),
         plan(2 * larger * BASE_WIDTH, true, 1),
-    ]
-    .map(|plan| network(input, classes, &plan))
-    .to_vec();
+    ];
+    if images >= MANY_IMAGES {
+        plans.push(plan(2 * larger * BASE_WIDTH, false, 1));
+    }
+    let mut seeds: Vec<Graph> = plans.iter().map(|plan| network(input, classes, plan)).collect();
     seeds.extend([linear(input, classes), coarse(input, classes)]);
     seeds.sort_by_key(|seed| seed.cost().macs);
     seeds

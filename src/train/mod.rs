@@ -12,6 +12,8 @@ pub use cpu::Simd;
 pub use formula::Formula;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -41,7 +43,8 @@ pub trait Trainer: Send + Sync {
 
     /// Trains a copy of `network` on `data.train`, scoring `data.validation` after each epoch.
     ///
-    /// `watch` is called after each epoch and may stop the training, which is not an error.
+    /// `watch` is called after each epoch and may stop the training, which is not an error; nor is
+    /// a stop by the plan's flag, after which the epoch under way is missing in the curve.
     ///
     /// # Errors
     ///
@@ -110,6 +113,26 @@ pub struct TrainPlan {
     pub seed: u64,
     /// Threads to use; never changes the result.
     pub threads: usize,
+    /// Ends the training at its next step, from another thread.
+    pub stop: StopFlag,
+}
+
+/// Set once to end a training that is under way; it is no part of what is trained, so all flags are
+/// equal.
+#[derive(Clone, Debug, Default)]
+pub struct StopFlag(pub Arc<AtomicBool>);
+
+impl StopFlag {
+    /// Was it set?
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl PartialEq for StopFlag {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// Distillation: part of the loss is the cross entropy to a teacher's softened outputs.
@@ -139,6 +162,7 @@ impl Default for TrainPlan {
             frozen: Vec::new(),
             seed: 0,
             threads: 1,
+            stop: StopFlag::default(),
         }
     }
 }
@@ -170,7 +194,7 @@ pub enum Watch {
 pub struct TrainReport {
     /// One entry per finished epoch.
     pub curve: Vec<Epoch>,
-    /// Did the watcher stop it?
+    /// Did the watcher stop it, or the plan's flag?
     pub stopped: bool,
 }
 

@@ -1,5 +1,6 @@
 //! The default trainer against the reference evaluator, finite differences and itself.
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use citronade::data::DataSet;
 use citronade::data::Pixels;
@@ -324,6 +325,20 @@ fn the_watcher_sees_every_epoch_and_may_stop() {
     assert!(report.stopped);
     assert_eq!(report.curve, seen);
     assert_eq!(seen.len(), 3);
+}
+
+#[test]
+fn a_flag_ends_a_training_in_the_middle_of_an_epoch() {
+    let network = random_network(3);
+    let data = data_set(&random_samples(&network, 10, 3), classes_of(&network));
+    let plan = TrainPlan { epochs: 9, batch: 4, ..TrainPlan::default() };
+    let mut watch = |epoch: &citronade::train::Epoch| {
+        plan.stop.0.store(epoch.epoch == 3, Ordering::Relaxed);
+        Watch::Continue
+    };
+    let (_, report) = Cpu::new(1).train(&network, &data, &plan, &mut watch).unwrap();
+    assert!(report.stopped);
+    assert_eq!(report.curve.len(), 3);
 }
 
 /// With nothing but the teacher in the loss, the labels do not matter: the outputs come nearer.

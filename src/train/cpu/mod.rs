@@ -128,8 +128,12 @@ impl Trainer for Cpu {
         let mut feed = Feed::new(&data.train, data.classes.len(), plan);
         let mut report = TrainReport { curve: Vec::new(), stopped: false };
         for epoch in 1..=plan.epochs {
-            let train_loss =
+            let trained =
                 run_epoch(&mut session, &mut feed, plan, epoch, teacher.as_ref(), &workers)?;
+            let Some(train_loss) = trained else {
+                report.stopped = true;
+                break;
+            };
             let scored = score_now(&scorer, &session, network, &data.validation, &workers);
             let scored = scored.map_err(|_| TrainError::Diverged { epoch })?;
             let (validation_error, validation_loss) = (scored.error, scored.loss);
@@ -197,7 +201,7 @@ impl Trainer for Cpu {
     }
 }
 
-/// Mean loss of all steps of an epoch.
+/// Mean loss of an epoch; `None` if the plan's flag ended it.
 fn run_epoch(
     session: &mut Session,
     feed: &mut Feed,
@@ -205,10 +209,13 @@ fn run_epoch(
     epoch: u32,
     teacher: Option<&Teacher>,
     workers: &Workers,
-) -> Result<f64, TrainError> {
+) -> Result<Option<f64>, TrainError> {
     let order = feed.order(epoch);
     let mut total = 0.0;
     for i in 0..feed.steps {
+        if plan.stop.is_set() {
+            return Ok(None);
+        }
         feed.fill(session, epoch, &order, i);
         if let Some(teacher) = teacher {
             teacher.answer(session, workers);
@@ -220,7 +227,7 @@ fn run_epoch(
         }
         total += loss;
     }
-    Ok(total / feed.steps.max(1) as f64)
+    Ok(Some(total / feed.steps.max(1) as f64))
 }
 
 /// The network that is imitated, ready to be evaluated.
