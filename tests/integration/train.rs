@@ -64,16 +64,31 @@ fn wide_network(seed: u64) -> Network {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut graph = Graph::new([rng.random_range(1..=4), 9 + seed as usize % 8, 13]);
     let mut at = graph.input();
-    for _ in 0..3 {
+    for least in [0, 1, 1] {
         let channels = rng.random_range(16..=50);
-        let padding = [rng.random_range(0..=2), rng.random_range(0..=2)];
+        let padding = [rng.random_range(least..=2), rng.random_range(least..=2)];
         let stride = [[1, 1], [1, 1], [2, 2], [1, 2]][rng.random_range(0..4)];
         let bias = rng.random();
         let conv = Conv { padding, stride, bias, ..Conv::same(channels, 3) };
         at = graph.push(Op::Conv(conv), &[at]);
         at = graph.push(Op::Activation(Activation::Silu), &[at]);
         if rng.random() {
-            let kernel = [3, 5][rng.random_range(0..2)];
+            // Three readers of one value: their gradients are added, in an order drawn here.
+            let dense = Op::Conv(Conv::same(channels, 3));
+            let mut readers = [dense, Op::Conv(Conv::depthwise(channels, 5))];
+            if rng.random() {
+                readers.reverse();
+            }
+            let [a, b] = readers.map(|op| graph.push(op, &[at]));
+            at = match rng.random_range(0..3) {
+                0 => graph.push(Op::Add, &[at, a, b]),
+                1 => graph.push(Op::Add, &[a, b, at]),
+                _ => graph.push(Op::Concat, &[b, at, a]),
+            };
+        }
+        let channels = graph.shapes().unwrap()[&at].channels();
+        if rng.random() {
+            let kernel = [3, 5, 7][rng.random_range(0..3)];
             let stride = [rng.random_range(1..=2); 2];
             let conv = Conv { stride, bias: true, ..Conv::depthwise(channels, kernel) };
             at = graph.push(Op::Conv(conv), &[at]);
@@ -92,9 +107,14 @@ fn large_network(seed: u64) -> Network {
     let mut graph = Graph::new([1, 24, 20 + seed as usize % 8]);
     let mut at = graph.input();
     for channels in [16, 24] {
-        at = graph.push(Op::Conv(Conv::same(channels, 3)), &[at]);
-        at = graph.push(Op::BatchNorm { epsilon: 1e-3 }, &[at]);
+        let conv = graph.push(Op::Conv(Conv::same(channels, 3)), &[at]);
+        at = graph.push(Op::BatchNorm { epsilon: 1e-3 }, &[conv]);
         at = graph.push(Op::Activation(Activation::Silu), &[at]);
+        at = match seed % 3 {
+            0 => at,
+            1 => graph.push(Op::Add, &[at, conv]),
+            _ => graph.push(Op::Concat, &[conv, at]),
+        };
         let pool = Pool { kernel: [2; 2], stride: [2; 2], padding: [0; 2] };
         let pool = if rng.random() { Op::MaxPool(pool) } else { Op::AvgPool(pool) };
         at = graph.push(pool, &[at]);
@@ -370,6 +390,82 @@ fn a_student_comes_nearer_to_its_teacher() {
     let (trained, _) = Cpu::new(2).train(&student, &data, &plan, &mut |_| Watch::Continue).unwrap();
     let (before, after) = (gap(&student), gap(&trained));
     assert!(after < 0.2 * before, "{before} {after}");
+}
+
+/// 65 images are parts of 32 and 33 at batch 64, where three of eight chunks stay empty, and at batch
+/// 33, where none does.
+#[test]
+fn chunks_without_images_change_nothing() {
+    let network = wide_network(63);
+    let data = data_set(&random_samples(&network, 65, 4), 20);
+    let teacher = Arc::new(wide_network(63));
+    for distill in [None, Some(Distill { teacher, weight: 0.5, temperature: 2.0 })] {
+        let [roomy, exact] = [64, 33].map(|batch| {
+            let distill = distill.clone();
+            let plan = TrainPlan { epochs: 2, batch, distill, ..TrainPlan::default() };
+            let trained = Cpu::new(1).train(&network, &data, &plan, &mut |_| Watch::Continue);
+            let (trained, report) = trained.unwrap();
+            (bits(&trained), report)
+        });
+        assert_eq!(roomy, exact);
+    }
+}
+
+/// The order of samples, by class or mixed, does not show in the statistics.
+#[test]
+fn statistics_of_samples_that_lie_class_by_class_are_those_of_mixed_ones() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut graph = Graph::new([1, 6, 6]);
+    let mut at = graph.input();
+    for _ in 0..2 {
+        at = graph.push(Op::Conv(Conv::same(4, 3)), &[at]);
+        at = graph.push(Op::BatchNorm { epsilon: 1e-3 }, &[at]);
+    }
+    at = graph.push(Op::GlobalAveragePool, &[at]);
+    at = graph.push(Op::Flatten, &[at]);
+    graph.push(Op::Linear(Linear { features: 4, bias: true }), &[at]);
+    let weights = random_weights(&graph, &mut rng);
+    let network = Network { graph, weights };
+    let labels: Vec<u32> = (0..512).map(|i| i / 128).collect();
+    let image = |label: u32, rng: &mut ChaCha8Rng| -> Vec<f32> {
+        (0..36).map(|_| label as f32 + rng.random_range(0.0..1.0f32)).collect()
+    };
+    let images: Vec<Vec<f32>> = labels.iter().map(|&label| image(label, &mut rng)).collect();
+    let statistics = |order: Vec<usize>| -> Vec<f32> {
+        let samples = Samples {
+            shape: [1, 6, 6],
+            pixels: Pixels::F32(Arc::new(order.iter().flat_map(|&i| images[i].clone()).collect())),
+            labels: Arc::new(order.iter().map(|&i| labels[i]).collect()),
+        };
+        let network = Cpu::new(1).recalibrate(&network, &samples).unwrap();
+        let tensors = network.weights.values().flat_map(|p| p.tensors());
+        let moments = tensors.filter(|(name, _)| ["mean", "variance"].contains(name));
+        moments.flat_map(|(_, t)| t.data.clone()).collect()
+    };
+    let sorted = statistics((0..512).collect());
+    let mixed = statistics((0..512).map(|i| i * 77 % 512).collect());
+    let gap = relative_gap(&mixed, &sorted);
+    assert!(gap < 0.02, "{gap}");
+}
+
+#[test]
+fn parameters_that_overflow_behind_a_relu_are_named_as_divergence() {
+    let mut graph = Graph::new([1, 6, 6]);
+    let conv = graph.push(Op::Conv(Conv::same(4, 3)), &[graph.input()]);
+    let at = graph.push(Op::BatchNorm { epsilon: 1e-3 }, &[conv]);
+    let at = graph.push(Op::Activation(Activation::Relu), &[at]);
+    let at = graph.push(Op::GlobalAveragePool, &[at]);
+    let at = graph.push(Op::Flatten, &[at]);
+    graph.push(Op::Linear(Linear { features: 5, bias: true }), &[at]);
+    let weights = random_weights(&graph, &mut ChaCha8Rng::seed_from_u64(1));
+    let mut network = Network { graph, weights };
+    for (_, tensor) in network.params_mut(conv).tensors_mut() {
+        tensor.data.iter_mut().for_each(|w| *w *= 1e25);
+    }
+    let data = data_set(&random_samples(&network, 16, 1), 5);
+    let plan = TrainPlan { learning_rate: 0.0, batch: 4, epochs: 2, ..TrainPlan::default() };
+    let result = Cpu::new(1).train(&network, &data, &plan, &mut |_| Watch::Continue);
+    assert!(matches!(result, Err(TrainError::Diverged { epoch: 1.. })), "{result:?}");
 }
 
 #[test]

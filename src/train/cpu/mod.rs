@@ -116,6 +116,10 @@ impl Trainer for Cpu {
     ) -> Result<(Network, TrainReport), TrainError> {
         check_shape(&network.graph, &data.train)?;
         check_classes(&network.graph, data.classes.len())?;
+        if let Some(distill) = &plan.distill {
+            check_shape(&distill.teacher.graph, &data.train)?;
+            check_classes(&distill.teacher.graph, data.classes.len())?;
+        }
         plan.augment.check(data.shape)?;
         let program = Program::compile(&network.graph, self.simd, &[], &plan.frozen);
         let workers = Workers::new(plan.threads);
@@ -134,6 +138,9 @@ impl Trainer for Cpu {
                 report.stopped = true;
                 break;
             };
+            if !session.is_finite() {
+                return Err(TrainError::Diverged { epoch });
+            }
             let scored = score_now(&scorer, &session, network, &data.validation, &workers);
             let scored = scored.map_err(|_| TrainError::Diverged { epoch })?;
             let (validation_error, validation_loss) = (scored.error, scored.loss);
@@ -188,10 +195,11 @@ impl Trainer for Cpu {
         let batch = RECALIBRATION_BATCH.min(samples.len().max(1));
         let mut session = Session::new(&program, network, batch, Objective::default());
         let steps = batches::steps(samples.len(), batch);
-        let all: Vec<usize> = (0..samples.len()).collect();
         let mut moments = vec![Moments::default(); program.norms.len()];
         for i in 0..steps {
-            batches::fill_plainly(&mut session, samples, batches::part(&all, steps, i));
+            // Samples may lie class by class; every batch shall hold something of all.
+            let which: Vec<usize> = (i..samples.len()).step_by(steps).collect();
+            batches::fill_plainly(&mut session, samples, &which);
             session.statistics(&workers);
             for chunk in session.chunks.iter().filter(|c| c.images > 0) {
                 moments.iter_mut().zip(&chunk.moments).for_each(|(all, m)| all.merge(m));
@@ -248,6 +256,9 @@ impl Teacher {
         let scorer = Scorer::new(&self.program, &[]);
         let program = session.program;
         workers.each(&mut session.chunks, |_, chunk| {
+            if chunk.images == 0 {
+                return;
+            }
             let mut own = scorer.chunk();
             own.images = chunk.images;
             let images = batches::input(chunk, program.len(0));

@@ -178,6 +178,13 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Are all parameters and statistics numbers? Activations and poolings may hide from the loss that
+    /// they are not.
+    pub fn is_finite(&self) -> bool {
+        let running = self.shared.running.iter().flatten().flatten();
+        self.shared.parameters.iter().chain(running).all(|x| x.is_finite())
+    }
+
     /// `network` with the parameters and statistics of now.
     pub fn network(&self, network: &Network) -> Network {
         let mut trained = network.clone();
