@@ -96,8 +96,11 @@ impl Runtime for OnnxRuntime {
         self.version.clone()
     }
 
+    fn check(&self, model: Source<'_>) -> Result<(), RuntimeError> {
+        external::read(model).map(drop)
+    }
+
     fn load(&self, model: Source<'_>, threads: usize) -> Result<Box<dyn Loaded>, RuntimeError> {
-        drop(external::read(model)?);
         let session = self.session(model, threads).map_err(|e| failed("load", &e))?;
         let inputs = session.inputs().iter().map(spec).collect::<Result<_, _>>()?;
         let (prepared, computed) = (Vec::new(), Vec::new());

@@ -20,6 +20,17 @@ pub trait Runtime {
     /// Its version.
     fn version(&self) -> String;
 
+    /// Refuses a model that [`load`](Self::load) must not see. The agent asks once before, so that
+    /// this is no part of what is timed and weighed.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError::Model`].
+    fn check(&self, model: Source<'_>) -> Result<(), RuntimeError> {
+        let _ = model;
+        Ok(())
+    }
+
     /// Makes `model` ready to run on at most `threads` threads.
     ///
     /// # Errors

@@ -137,8 +137,10 @@ fn hello(runtimes: &dyn Runtimes) -> Hello {
 
 fn time(request: &TimeRequest, runtimes: &dyn Runtimes) -> Result<Timed, RuntimeError> {
     let runtime = runtimes.open(&request.runtime, request.library.as_deref().map(Path::new))?;
+    let source = Source::File(Path::new(&request.model));
+    runtime.check(source)?;
     let start = Instant::now();
-    let mut model = runtime.load(Source::File(Path::new(&request.model)), request.threads)?;
+    let mut model = runtime.load(source, request.threads)?;
     let load_us = timing::micros(start.elapsed());
     let inputs = model.inputs().to_vec();
     model.prepare(Fill::Scattered.tensors(&inputs)?)?;
@@ -163,6 +165,7 @@ fn memory_use(request: &MemoryRequest, runtimes: &dyn Runtimes) -> Result<Answer
         Some(model) => Source::File(Path::new(model)),
         None => Source::Bytes(TINY_MODEL),
     };
+    runtime.check(source)?;
     let mut watch = Watch::start();
     let mut model = runtime.load(source, request.threads)?;
     watch.loaded();
@@ -177,7 +180,9 @@ fn memory_use(request: &MemoryRequest, runtimes: &dyn Runtimes) -> Result<Answer
 
 fn run(request: &RunRequest, runtimes: &dyn Runtimes) -> Result<Outputs, RuntimeError> {
     let runtime = runtimes.open(&request.runtime, request.library.as_deref().map(Path::new))?;
-    let mut model = runtime.load(Source::File(Path::new(&request.model)), request.threads)?;
+    let source = Source::File(Path::new(&request.model));
+    runtime.check(source)?;
+    let mut model = runtime.load(source, request.threads)?;
     let inputs = model.inputs().to_vec();
     model.prepare(request.fill.tensors(&inputs)?)?;
     model.run()?;

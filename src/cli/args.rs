@@ -225,9 +225,13 @@ pub struct Measure {
     #[arg(long, value_name = "NAME", default_value = "tract")]
     pub runtime: String,
     /// Threads of the runtime.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     pub threads: usize,
     /// How thorough: `screen`, `search` or `final`.
     #[arg(long, value_name = "LEVEL", default_value = "final")]
     pub level: String,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "a whole number from 1 is wanted".to_owned())
 }

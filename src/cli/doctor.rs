@@ -75,11 +75,15 @@ fn runtime(name: &'static str) -> Finding {
         Err(error) => Finding {
             what: "runtime",
             ok: false,
-            found: format!("{name}: {error}"),
-            fix: (name == "ort").then(|| {
-                "pip install onnxruntime, or set ORT_DYLIB_PATH to libonnxruntime.so; tract works \
-                 without"
-                    .to_owned()
+            found: format!("{name}: {error:#}"),
+            fix: Some(match name {
+                "ort" => {
+                    "pip install onnxruntime, or set ORT_DYLIB_PATH to libonnxruntime.so; tract \
+                          works without"
+                        .to_owned()
+                }
+                _ => "is this program still where it was started from? it starts itself as runner"
+                    .to_owned(),
             }),
         },
     }

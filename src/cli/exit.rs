@@ -2,9 +2,11 @@
 use std::process::ExitCode;
 
 use crate::data::DataError;
+use crate::device::DeviceError;
 use crate::engine::ConfigError;
 use crate::engine::EngineError;
 use crate::measure::MeasureError;
+use crate::report::ReportError;
 use crate::store::StoreError;
 
 /// How a command ended.
@@ -57,6 +59,12 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         return Some(Exit::BadInput);
     }
     if let Some(error) = cause.downcast_ref::<StoreError>() {
+        return Some(of_store(error));
+    }
+    if cause.is::<DeviceError>() {
+        return Some(Exit::Device);
+    }
+    if let Some(ReportError::Store(error)) = cause.downcast_ref::<ReportError>() {
         return Some(of_store(error));
     }
     if let Some(error) = cause.downcast_ref::<MeasureError>() {

@@ -120,10 +120,18 @@ fn markdown(card: &serde_json::Value, run: &RunRecord, id: CandidateId) -> Strin
     )
 }
 
-/// Python, since every runtime can be tried from it; the settings are those of the measurement.
+/// Python with ONNX Runtime, since every model can be tried from it.
 fn snippet(run: &RunRecord, name: &str) -> String {
+    let measured = match run.runtime.split(' ').next() {
+        Some("ort") => "with the settings that were measured".to_owned(),
+        _ => format!(
+            "with ONNX Runtime; it was measured with {}, whose latency is another\n\
+             # (`citronade measure {name}.onnx --runtime ort` gives that of ONNX Runtime)",
+            run.runtime
+        ),
+    };
     format!(
-        "# Runs {name}.onnx with the settings that were measured.\n\
+        "# Runs {name}.onnx {measured}.\n\
          import numpy as np\n\
          import onnxruntime as ort\n\n\
          options = ort.SessionOptions()\n\

@@ -12,6 +12,7 @@ use super::Exit;
 use super::args::Init;
 use super::exit::UsageError;
 use super::output;
+use super::search;
 
 /// Writes a configuration of less than 40 lines and says what the data set holds.
 pub fn run(args: &Init) -> anyhow::Result<Exit> {
@@ -22,6 +23,7 @@ pub fn run(args: &Init) -> anyhow::Result<Exit> {
         text.parse::<Limit>().map(|limit| limit.to_string()).map_err(|e| UsageError(e.to_string()))
     });
     let limits = limits.collect::<Result<Vec<_>, _>>()?;
+    search::say_notes(&data);
     let [c, h, w] = data.shape;
     output::note(&format!(
         "{}: {} classes of {c}x{h}x{w} pixels; {} training, {} validation and {} test images, \

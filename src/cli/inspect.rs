@@ -136,11 +136,14 @@ fn candidate_text(reader: &Reader, run: &RunRecord, whole: &Whole) -> anyhow::Re
         let _ = writeln!(text, "  ended, {}: {}", ended.kind.name(), ended.reason);
     }
     let _ = writeln!(text, "\nlineage");
+    let mut is_first = true;
     for ancestor in reader.lineage(&run.id, id)? {
-        let steps = match ancestor.morphisms.is_empty() {
-            true => "from scratch".to_owned(),
-            false => ancestor.morphisms.join(", "),
+        let steps = match (ancestor.morphisms.is_empty(), is_first) {
+            (true, true) => "from scratch".to_owned(),
+            (true, false) => "trained on".to_owned(),
+            (false, _) => ancestor.morphisms.join(", "),
         };
+        is_first = false;
         let error = ancestor.error.map_or("not trained".into(), |e| Fraction(e).to_string());
         let _ = writeln!(text, "  {:>6}  {error:>12}  {steps}", ancestor.id);
     }
@@ -222,6 +225,7 @@ pub fn after_search(store: &Path, json: bool) -> anyhow::Result<Exit> {
     let (page, picture, folder) = (beside("html"), beside("svg"), beside("front"));
     write(&page, report::html(&told).as_bytes())?;
     write(&picture, report::svg(front).as_bytes())?;
+    clear(&folder)?;
     for member in &front.members {
         export::candidate(&reader, &run, front, member.row.id, &folder)?;
     }
@@ -233,7 +237,10 @@ pub fn after_search(store: &Path, json: bool) -> anyhow::Result<Exit> {
     output::note(&format!("report       {}", page.display()));
     output::note(&format!("picture      {}", picture.display()));
     output::note(&format!("ONNX files   {}", folder.display()));
-    output::note(&format!("more search  citronade search --budget 10min{flag}"));
+    // Budgets count the whole run.
+    let spent = reader.last_told(&run.id)?.map_or(0.0, |told| told.at_s);
+    let minutes = (spent / 60.0).ceil() + 10.0;
+    output::note(&format!("more search  citronade search --budget {minutes}min{flag}"));
     if let Some(knee) = front.knee {
         output::note(&format!("next         citronade show {knee}{flag}"));
     }
@@ -241,6 +248,19 @@ pub fn after_search(store: &Path, json: bool) -> anyhow::Result<Exit> {
         true => Ok(Exit::Nothing),
         false => Ok(Exit::Done),
     }
+}
+
+/// Removes what an earlier front left in the folder.
+fn clear(folder: &Path) -> anyhow::Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("candidate-") {
+            let path = entry.path();
+            fs::remove_file(&path)
+                .with_context(|| format!("cannot remove `{}`", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// One line of a JSON text.

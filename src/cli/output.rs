@@ -6,6 +6,7 @@ use std::io::Write;
 use tracing_subscriber::EnvFilter;
 
 use crate::data::DataError;
+use crate::device::DeviceError;
 use crate::engine::EngineError;
 use crate::measure::MeasureError;
 use crate::store::StoreError;
@@ -57,6 +58,7 @@ fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     let known = cause.downcast_ref::<DataError>().and_then(|e| e.hint().map(str::to_owned));
     let known = known.or_else(|| cause.downcast_ref::<StoreError>()?.hint().map(str::to_owned));
     let known = known.or_else(|| cause.downcast_ref::<MeasureError>()?.hint().map(str::to_owned));
+    let known = known.or_else(|| cause.downcast_ref::<DeviceError>()?.hint().map(str::to_owned));
     known.or_else(|| cause.downcast_ref::<EngineError>()?.hint().map(str::to_owned))
 }
 

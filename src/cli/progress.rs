@@ -162,14 +162,14 @@ impl Progress {
         self.objectives.iter().for_each(|o| {
             let _ = write!(text, "{:>14}", o.to_string());
         });
-        for member in members.iter().take(ROWS) {
+        for member in spread(&members, ROWS) {
             let _ = write!(text, "\n  {:>9}", member.id);
             for (objective, value) in self.objectives.iter().zip(&member.values) {
                 let _ = write!(text, "{:>14}", objective.format(value.value));
             }
         }
         if members.len() > ROWS {
-            let _ = write!(text, "\n  … and {} more", members.len() - ROWS);
+            let _ = write!(text, "\n  … and {} between them", members.len() - ROWS);
         }
         if let Some(end) = &self.last_end {
             let _ = write!(text, "\n\n  last one out: candidate {end}");
@@ -177,6 +177,12 @@ impl Progress {
         text.push_str("\n\n  Ctrl-C saves and stops; `citronade front` shows the front meanwhile");
         text
     }
+}
+
+/// At most `n` of `all`, evenly spread from the first to the last.
+fn spread<T>(all: &[T], n: usize) -> impl Iterator<Item = &T> {
+    let shown = all.len().min(n);
+    (0..shown).map(move |i| &all[i * (all.len() - 1) / (shown - 1).max(1)])
 }
 
 /// `75` as `1:15`.

@@ -11,10 +11,12 @@ use anyhow::Context;
 use crate::data;
 use crate::data::DataSet;
 use crate::device;
+use crate::device::Transport;
 use crate::engine::Budget;
 use crate::engine::Engine;
 use crate::engine::EngineError;
 use crate::engine::Gauge;
+use crate::engine::Limit;
 use crate::engine::Material;
 use crate::engine::Parts;
 use crate::engine::RunConfig;
@@ -49,14 +51,11 @@ pub fn run(args: Search, json: bool, quiet: bool) -> anyhow::Result<Exit> {
     if args.dry_run {
         return dry_run(&args, &config, earlier.as_ref());
     }
-    let data = load(&config)?;
     let transport = device::parse(&config.device)?;
-    let (bench, missing) = Bench::open_or_tract(transport, &config.runtime, config.threads)?;
-    if let Some(missing) = missing {
-        output::note(&format!("warning: {missing}; tract is used instead"));
-    }
-    let version = bench.runtime().version.clone().unwrap_or_default();
-    let runtime = format!("{} {version}", bench.runtime().name);
+    let data = load(&config)?;
+    say_notes(&data);
+    let bench = open_bench(transport, &config, earlier.as_ref())?;
+    let runtime = runtime_of(&bench);
     let mut store = open_store(&args.store)?;
     let run = match earlier {
         Some(run) => run,
@@ -88,6 +87,42 @@ pub fn run(args: Search, json: bool, quiet: bool) -> anyhow::Result<Exit> {
     progress.finish();
     drop(engine);
     finish(&args, outcome, json)
+}
+
+/// The device with the runtime of the configuration, or with that of the run that goes on: figures of
+/// two runtimes are not one front.
+fn open_bench(
+    transport: Arc<dyn Transport>,
+    config: &RunConfig,
+    earlier: Option<&RunRecord>,
+) -> anyhow::Result<Bench> {
+    let Some(run) = earlier else {
+        let (bench, missing) = Bench::open_or_tract(transport, &config.runtime, config.threads)?;
+        if let Some(missing) = missing {
+            output::note(&format!("warning: {missing}; tract is used instead"));
+        }
+        return Ok(bench);
+    };
+    let name = run.runtime.split(' ').next().unwrap_or_default();
+    let bench = Bench::open(transport, name, config.threads)
+        .with_context(|| format!("run {} was measured with {}", run.id, run.runtime))?;
+    let now = runtime_of(&bench);
+    if now != run.runtime {
+        let was = &run.runtime;
+        output::note(&format!("warning: the run was measured with {was}, but this is {now}"));
+    }
+    Ok(bench)
+}
+
+/// `tract 0.23.9`.
+fn runtime_of(bench: &Bench) -> String {
+    let version = bench.runtime().version.clone().unwrap_or_default();
+    format!("{} {version}", bench.runtime().name)
+}
+
+/// What reading the data decided or left out.
+pub fn say_notes(data: &DataSet) {
+    data.notes.iter().for_each(|note| output::note(&format!("note: {note}")));
 }
 
 /// The newest run of the store, unless a new one is wanted.
@@ -184,7 +219,9 @@ fn apply(args: &Search, config: &mut RunConfig) -> anyhow::Result<()> {
         config.objectives = names.iter().map(read).collect::<Result<_, _>>()?;
     }
     for text in &args.limit {
-        config.limits.push(text.parse().map_err(|e| UsageError(format!("{e}")))?);
+        let limit: Limit = text.parse().map_err(|e| UsageError(format!("{e}")))?;
+        config.limits.retain(|l| l.objective != limit.objective);
+        config.limits.push(limit);
     }
     if !args.budget.is_empty() {
         config.budget = Budget::default();
@@ -286,7 +323,9 @@ fn finish(
     let store = args.store.display();
     if reason == StopReason::Interrupted {
         output::note(&format!("stopped; everything is saved in `{store}`"));
-        output::note(&format!("go on with: citronade search{}", store_flag(&args.store)));
+        let budget: String = args.budget.iter().map(|b| format!(" --budget {b}")).collect();
+        let flag = store_flag(&args.store);
+        output::note(&format!("go on with: citronade search{budget}{flag}"));
         return Ok(Exit::Interrupted);
     }
     inspect::after_search(&args.store, json)
@@ -311,6 +350,7 @@ pub fn store_flag(store: &Path) -> String {
 
 fn dry_run(args: &Search, config: &RunConfig, earlier: Option<&RunRecord>) -> anyhow::Result<Exit> {
     let data = load(config)?;
+    say_notes(&data);
     let store = args.store.display();
     let what = match earlier {
         Some(run) => format!("go on with run {} in `{store}`", run.id),

@@ -145,10 +145,31 @@ fn read(path: &Path) -> Result<DynamicImage, DataError> {
     reader.decode().map_err(|error| bad(error.to_string()))
 }
 
-/// Does a JPEG lack the end marker after its last start of scan?
+/// Does a JPEG lack its end marker?
 ///
-/// The decoder fills what is missing with grey, as browsers do; a data set should not.
+/// The decoder fills what is missing with grey, as browsers do; a data set should not. What comes
+/// after the end is none of our business: phones append films there.
 fn is_cut_off_jpeg(bytes: &[u8]) -> bool {
-    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
-    bytes.starts_with(&[0xff, 0xd8]) && last(0xd9) <= last(0xda)
+    bytes.starts_with(&[0xff, 0xd8]) && !reaches_end_marker(bytes)
+}
+
+/// Goes from marker to marker (ITU T.81, B.1.1): a segment tells its length, and in the data of a scan
+/// only stuffed zeros and restarts follow an 0xff.
+fn reaches_end_marker(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    loop {
+        let is_inside =
+            |pair: &[u8]| pair[0] != 0xff || matches!(pair[1], 0x00 | 0xd0..=0xd7 | 0xff);
+        while bytes.get(at..at + 2).is_some_and(is_inside) {
+            at += 1;
+        }
+        match (bytes.get(at + 1), bytes.get(at + 2..at + 4)) {
+            (Some(0xd9), _) => return true,
+            (Some(0x01), _) => at += 2,
+            (Some(_), Some(length)) => {
+                at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
+            }
+            (None, _) | (Some(_), None) => return false,
+        }
+    }
 }

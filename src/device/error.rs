@@ -119,6 +119,20 @@ impl DeviceError {
         }
     }
 
+    /// Whether no model could have been run: the runner or the device is not what it should be.
+    pub fn concerns_every_model(&self) -> bool {
+        match self {
+            Self::UnknownAddress { .. }
+            | Self::NotStarted { .. }
+            | Self::Garbage { .. }
+            | Self::Refused { kind: Refusal::Request | Refusal::Runtime, .. } => true,
+            Self::Hung { .. }
+            | Self::Crashed { .. }
+            | Self::Ended { .. }
+            | Self::Refused { kind: Refusal::Model, .. } => false,
+        }
+    }
+
     /// Whether the model is to blame, and the device is fine.
     pub fn is_the_models_fault(&self) -> bool {
         match self {

@@ -1,5 +1,6 @@
 //! The end of a generation, and of the run.
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use crate::measure::Level;
 use crate::pareto::Member;
@@ -16,6 +17,7 @@ use super::Engine;
 use super::EngineError;
 use super::Event;
 use super::FINAL_ROUNDS;
+use super::MEASURED_AT_ONCE;
 use super::Material;
 use super::RunConfig;
 use super::State;
@@ -47,6 +49,7 @@ impl Engine {
         ids: Vec<CandidateId>,
         watch: &mut dyn FnMut(&Event, &State),
     ) -> Result<Option<Vec<Measured>>, EngineError> {
+        let (started, n) = (Instant::now(), ids.len());
         for id in &ids {
             let candidate = &self.state.candidates()[id];
             let round = candidate.rounds.len() as u32;
@@ -68,16 +71,23 @@ impl Engine {
                 watch(&Event::Tick, &self.state);
             }
             for done in done {
-                if let Done::Measured(id, round, bytes, result) = done
-                    && let Ok(measurement) = *result
-                {
-                    rounds.extend(self.measured(id, round, bytes, &measurement));
+                let Done::Measured(id, round, bytes, result) = done else { continue };
+                match *result {
+                    Ok(measured) => rounds.extend(self.measured(id, round, bytes, &measured)),
+                    Err(error) if error.concerns_every_model() => {
+                        return Err(EngineError::Measure(error));
+                    }
+                    // The rounds before stand.
+                    Err(_) => {}
                 }
             }
             if self.is_interrupted() {
                 self.stop_lanes.store(true, Ordering::Relaxed);
                 return Ok(None);
             }
+        }
+        if n > 0 {
+            self.seconds_a_round = started.elapsed().as_secs_f64() / n as f64;
         }
         rounds.sort_by_key(|m| m.candidate);
         Ok(Some(rounds))
@@ -89,31 +99,38 @@ impl Engine {
         rounds: Vec<Measured>,
         watch: &mut dyn FnMut(&Event, &State),
     ) -> Result<(), EngineError> {
-        let records: Vec<Record> = rounds.into_iter().map(Record::Measured).collect();
-        let mut preview = self.state.clone();
-        records.iter().for_each(|r| preview.apply(r));
-        if preview.reference().is_none() {
-            let reference = reference(&self.config, &preview, &self.material);
+        let mut records: Vec<Record> = rounds.into_iter().map(Record::Measured).collect();
+        // Known before they are durable, but nothing comes of that before the commit below.
+        records.iter().for_each(|record| self.state.apply(record));
+        let open = self.state.open();
+        let is_unfinished = |id: &CandidateId| {
+            let ended = self.state.candidates()[id].ended.as_ref();
+            ended.is_some_and(|e| e.kind == EndKind::Unfinished)
+        };
+        let is_whole = !open.iter().any(is_unfinished);
+        let reference = match self.state.reference() {
+            Some(reference) => reference.clone(),
+            None => reference(&self.config, &self.state, &self.material),
+        };
+        if self.state.reference().is_none() && is_whole {
             let json = serde_json::to_string(&reference).map_err(EngineError::Reference)?;
             self.store.set_reference(&self.run.id, &json)?;
             self.state.set_reference(reference.clone());
-            preview.set_reference(reference);
         }
-        let archive = preview.archive();
-        let reference = preview.reference().expect("it was just set");
+        let archive = self.state.archive();
         let points: Vec<Vec<f64>> = archive.members().iter().map(|m| m.point()).collect();
-        let told = Told {
-            generation: preview.generation(),
-            candidates: preview.open(),
-            proposed: preview.counts().proposed,
+        let told = Record::Told(Told {
+            generation: self.state.generation(),
+            candidates: open.clone(),
+            proposed: self.state.counts().proposed,
             hypervolume: reference.hypervolume(&points),
             front: archive.members().into_iter().map(front_member).collect(),
             at_s: self.seconds(),
-        };
-        let (generation, candidates) = (told.generation, told.candidates.clone());
-        let mut records = records;
-        records.push(Record::Told(told));
-        self.commit(&records, watch)?;
+        });
+        let (generation, candidates) = (self.state.generation(), open);
+        records.push(told.clone());
+        self.patiently(watch, |engine| engine.store.commit(&engine.run.id, &records))?;
+        self.state.apply(&told);
         announce(&records, &self.state, watch);
         tell(self.strategy.as_mut(), &self.state, &candidates);
         let kept: Vec<CandidateId> = self.state.front().iter().map(|m| m.candidate).collect();
@@ -142,14 +159,14 @@ impl Engine {
         reason: StopReason,
         watch: &mut dyn FnMut(&Event, &State),
     ) -> Result<StopReason, EngineError> {
-        if reason == StopReason::Interrupted || self.state.told().is_empty() {
+        if reason == StopReason::Interrupted || self.state.generation() == 0 {
             return Ok(reason);
         }
         watch(&Event::Finishing, &self.state);
         self.drain_lanes();
         self.stop_lanes.store(false, Ordering::Relaxed);
         loop {
-            let again = self.least_measured(usize::MAX, FINAL_ROUNDS);
+            let again = self.least_measured(MEASURED_AT_ONCE, FINAL_ROUNDS);
             if again.is_empty() {
                 break;
             }
@@ -210,7 +227,11 @@ pub(super) fn reference(config: &RunConfig, state: &State, material: &Material) 
     };
     let points = config.objectives.iter().map(|&objective| match objective {
         Objective::Error => guess,
-        _ => config.limit(objective).unwrap_or_else(|| 4.0 * largest(objective)),
+        // A limit far above all that grows from the seeds would leave no room to tell them apart.
+        _ => {
+            let grown = (4.0 * largest(objective)).max(f64::MIN_POSITIVE);
+            config.limit(objective).map_or(grown, |limit| limit.min(grown))
+        }
     });
     Reference::new(config.objectives.clone(), points.collect())
         .expect("limits are positive, and so is what was measured")

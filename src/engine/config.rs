@@ -242,6 +242,12 @@ impl RunConfig {
             let wanted = "a share of the time budget from 0 to 0.9";
             return error("training.share_of_refinement", share.to_string(), wanted);
         }
+        for (i, limit) in self.limits.iter().enumerate() {
+            if self.limits[..i].iter().any(|l| l.objective == limit.objective) {
+                let wanted = format!("one limit on the {}", limit.objective);
+                return error("limits", "two of one kind".to_owned(), &wanted);
+            }
+        }
         let rate = |key, x: f32| match x.is_finite() && x > 0.0 {
             true => Ok(()),
             false => error(key, x.to_string(), "a positive number"),

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::graph::Graph;
 use crate::measure::Level;
-use crate::measure::MeasureError;
 use crate::morphism;
 use crate::morphism::Applied;
 use crate::morphism::Step;
@@ -48,6 +47,7 @@ impl Engine {
         &mut self,
         watch: &mut dyn FnMut(&Event, &State),
     ) -> Result<Option<StopReason>, EngineError> {
+        let deadline = self.deadline();
         let archive = Arc::new(self.told_archive());
         let experience = Arc::new(Experience::of(&self.state));
         let mut to_train = VecDeque::new();
@@ -79,7 +79,7 @@ impl Engine {
             let records = self.digest(done, &archive, &experience, &mut to_train, watch)?;
             self.commit(&records, watch)?;
             announce(&records, &self.state, watch);
-            let time_is_up = self.config.budget.seconds.is_some_and(|s| self.seconds() >= s);
+            let time_is_up = deadline.is_some_and(|s| self.seconds() >= s);
             if self.is_interrupted() || time_is_up {
                 self.stop_lanes.store(true, Ordering::Relaxed);
                 return Ok(Some(match self.is_interrupted() {
@@ -167,6 +167,13 @@ impl Engine {
                             records.push(self.ended(id, EndKind::Failed, reason, 0));
                             continue;
                         };
+                        if self.state.values_with(&measured).is_none() {
+                            let reason = "its memory could not be read; leave `memory` out of \
+                                          --objectives if this device never tells it";
+                            records.push(Record::Measured(measured));
+                            records.push(self.ended(id, EndKind::Failed, reason.to_owned(), 0));
+                            continue;
+                        }
                         let killed = self.killed(&measured, archive, experience);
                         records.push(Record::Measured(measured));
                         match killed {
@@ -174,7 +181,7 @@ impl Engine {
                             None => to_train.push_back(id),
                         }
                     }
-                    Err(error @ MeasureError::NoRuntime { .. }) => {
+                    Err(error) if error.concerns_every_model() => {
                         return Err(EngineError::Measure(error));
                     }
                     Err(error) => {

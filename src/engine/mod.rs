@@ -63,6 +63,7 @@ use crate::store::Store;
 use crate::train::Trainer;
 
 use lanes::Lanes;
+use plan::Start;
 
 /// Front members measured again after each generation.
 const REMEASURED: usize = 3;
@@ -70,6 +71,10 @@ const REMEASURED: usize = 3;
 const ENOUGH_ROUNDS: usize = 5;
 /// Fewest rounds of a front member when the run ends.
 const FINAL_ROUNDS: usize = 3;
+/// Front members measured in one step when the run ends.
+const MEASURED_AT_ONCE: usize = 8;
+/// Largest share of a time budget that is kept for that.
+const MOST_FOR_FINISH: f64 = 0.2;
 /// Streams of the run's generator below this number belong to candidates, above to generations.
 const GENERATION_STREAMS: u64 = 1 << 40;
 /// Longest silence of the loop.
@@ -102,6 +107,8 @@ pub struct Engine {
     networks: BTreeMap<CandidateId, Arc<Network>>,
     started: Instant,
     seconds_before: f64,
+    /// What measuring a front member again took last.
+    seconds_a_round: f64,
     interrupted: Arc<AtomicBool>,
     stop_lanes: Arc<AtomicBool>,
     keep_blobs: bool,
@@ -140,7 +147,7 @@ impl Engine {
             Some(json) => Some(serde_json::from_str(json).map_err(EngineError::Reference)?),
             None => None,
         };
-        let mut state = State::new(&config.objectives, reference);
+        let mut state = State::new(&config, reference);
         let mut strategy = strategy(&config);
         for record in store.reader()?.records(&run.id)? {
             state.apply(&record);
@@ -168,6 +175,7 @@ impl Engine {
             networks,
             started,
             seconds_before,
+            seconds_a_round: 1.0,
             interrupted,
             stop_lanes,
             keep_blobs,
@@ -195,6 +203,10 @@ impl Engine {
         watch(&Event::Started { resumed }, &self.state);
         loop {
             if let Some(reason) = self.stop_reason() {
+                if reason == StopReason::Budget && !self.state.open().is_empty() {
+                    self.abandon_open(watch)?;
+                    self.close_generation(Vec::new(), watch)?;
+                }
                 return self.end(reason, watch);
             }
             let nothing_open = self.state.open().is_empty();
@@ -229,12 +241,24 @@ impl Engine {
         if self.is_interrupted() {
             return Some(StopReason::Interrupted);
         }
-        let Budget { seconds, candidates, epochs } = self.config.budget;
+        let Budget { candidates, epochs, .. } = self.config.budget;
         let counts = self.state.counts();
-        let spent = seconds.is_some_and(|s| self.seconds() >= s)
-            || candidates.is_some_and(|n| counts.accepted >= n && self.state.open().is_empty())
+        // Candidates and epochs are counted by whole generations.
+        let counted = candidates.is_some_and(|n| counts.accepted >= n)
             || epochs.is_some_and(|n| counts.epochs >= n);
+        let time_is_up = self.deadline().is_some_and(|s| self.seconds() >= s);
+        let spent = time_is_up || counted && self.state.open().is_empty();
         spent.then_some(StopReason::Budget)
+    }
+
+    /// When the search must end so that the front's last measurements still fit the time budget,
+    /// in seconds of the run.
+    fn deadline(&self) -> Option<f64> {
+        let budget = self.config.budget.seconds?;
+        let members = self.least_measured(usize::MAX, FINAL_ROUNDS).into_iter();
+        let missing = members.map(|id| FINAL_ROUNDS - self.state.candidates()[&id].rounds.len());
+        let needed = missing.sum::<usize>() as f64 * self.seconds_a_round;
+        Some(budget - needed.min(MOST_FOR_FINISH * budget))
     }
 
     fn stream(&self, number: u64) -> ChaCha8Rng {
@@ -264,6 +288,10 @@ fn lanes(config: &RunConfig) -> usize {
 fn tell(strategy: &mut dyn Strategy, state: &State, candidates: &[CandidateId]) {
     for id in candidates {
         let candidate = &state.candidates()[id];
+        if Start::of(&candidate.accepted) == Start::Refinement {
+            // What a whole schedule makes of a member says nothing about children.
+            continue;
+        }
         let error = |c: &Candidate| c.trained.as_ref().map(|t| t.error);
         let parent = candidate.accepted.parent.map(|p| &state.candidates()[&p]);
         strategy.tell(&Evaluated {

@@ -27,7 +27,7 @@ impl Engine {
         let generation = self.state.generation();
         let mut rng = self.stream(GENERATION_STREAMS + u64::from(generation));
         let front = self.parents();
-        let costs = Costs::of(&self.config, &self.state);
+        let costs = Costs::of(&self.config, &self.state, self.material.data.train.len());
         let room = self.config.search.accept.min(self.candidates_left());
         let situation = Situation {
             space: &self.space,
@@ -53,10 +53,10 @@ impl Engine {
         asked: Generation,
         watch: &mut dyn FnMut(&Event, &State),
     ) -> Result<Vec<CandidateId>, EngineError> {
-        let costs = Costs::of(&self.config, &self.state);
+        let costs = Costs::of(&self.config, &self.state, self.material.data.train.len());
         let generation = self.state.generation();
         let first = self.state.candidates().keys().next_back().map_or(1, |id| id + 1);
-        let proposed = self.state.counts().proposed + asked.looked_at;
+        let proposed = asked.looked_at;
         let at_s = self.seconds();
         let records: Vec<Record> = asked
             .proposals
@@ -110,13 +110,16 @@ struct Costs<'a> {
     config: &'a RunConfig,
     latency: Predictor,
     memory: Predictor,
+    /// Multiply-accumulates of the largest network that can be trained whole in a time budget.
+    most_macs: f64,
 }
 
 impl<'a> Costs<'a> {
-    pub(super) fn of(config: &'a RunConfig, state: &State) -> Costs<'a> {
+    pub(super) fn of(config: &'a RunConfig, state: &State, images: usize) -> Costs<'a> {
         let latency = state.predictor(Objective::Latency);
         let memory = state.predictor(Objective::Memory);
-        Costs { config, latency, memory }
+        let most_macs = state.most_macs(config, images);
+        Costs { config, latency, memory, most_macs }
     }
 
     pub(super) fn predicted_latency(&self, graph: &Graph) -> Option<f64> {
@@ -124,7 +127,7 @@ impl<'a> Costs<'a> {
         (prediction.samples > 0).then_some(prediction.latency_us)
     }
 
-    /// `None` if a hard limit rules the structure out, as far as that is known.
+    /// `None` if a hard limit rules the structure out, or the time budget, as far as that is known.
     pub(super) fn of_graph(&self, graph: &Graph) -> Option<Vec<f64>> {
         let cost = graph.cost();
         let objectives = self.config.objectives.iter().filter(|o| **o != Objective::Error);
@@ -137,7 +140,7 @@ impl<'a> Costs<'a> {
             Objective::ModelBytes => (4.0 * cost.parameters as f64, 4.0 * cost.parameters as f64),
         };
         let breaks = |limit: &Limit| value(limit.objective).1 > limit.most;
-        if self.config.limits.iter().any(breaks) {
+        if cost.macs.0 as f64 > self.most_macs || self.config.limits.iter().any(breaks) {
             return None;
         }
         Some(objectives.map(|&o| value(o).0).collect())

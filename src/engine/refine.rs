@@ -10,10 +10,13 @@ use crate::search::Generation;
 use crate::search::Origin;
 use crate::search::Proposal;
 use crate::store::CandidateId;
+use crate::store::EndKind;
 
 use super::Engine;
 use super::EngineError;
 use super::Event;
+use super::FINAL_ROUNDS;
+use super::RunConfig;
 use super::State;
 use super::lanes;
 use super::plan::Start;
@@ -21,6 +24,10 @@ use super::plan::epochs_of;
 
 /// The estimate of the time times this is kept free.
 const CAUTION: f64 = 1.15;
+/// Newest trainings that tell how fast this machine trains.
+const TRAININGS: usize = 50;
+/// What the first measurement of a candidate takes.
+const SCREEN_S: f64 = 0.5;
 
 impl Engine {
     /// Opens a generation of front members that are trained on; false while it is too early, or if
@@ -30,10 +37,13 @@ impl Engine {
         watch: &mut dyn FnMut(&Event, &State),
     ) -> Result<bool, EngineError> {
         let Some(budget) = self.config.budget.seconds else { return Ok(false) };
-        let left = budget - self.seconds();
+        let left = self.deadline().unwrap_or(budget) - self.seconds();
         let share = self.config.training.share_of_refinement * budget;
-        let plan = Refinement::of(self.refinable(), lanes(&self.config), share.min(left) / CAUTION);
-        let too_early = left > CAUTION * plan.seconds + self.seconds_of_last_generation();
+        // Each new candidate is measured once before, and as a member of the front after.
+        let measuring = SCREEN_S + (FINAL_ROUNDS - 1) as f64 * self.seconds_a_round;
+        let most = share.min(left) / CAUTION;
+        let plan = Refinement::of(self.refinable(), lanes(&self.config), measuring, most);
+        let too_early = left > CAUTION * plan.seconds + self.state.seconds_of_last_generation();
         if plan.members.is_empty() || too_early {
             return Ok(false);
         }
@@ -54,7 +64,10 @@ impl Engine {
     /// accurate first.
     fn refinable(&self) -> Vec<(CandidateId, f64)> {
         let all = self.state.candidates();
-        let refined = all.values().filter(|c| Start::of(&c.accepted) == Start::Refinement);
+        let refined = all.values().filter(|c| {
+            let is_over = c.ended.as_ref().is_none_or(|e| e.kind != EndKind::Unfinished);
+            Start::of(&c.accepted) == Start::Refinement && is_over
+        });
         let done: BTreeSet<CandidateId> = refined
             .flat_map(|c| [Some(c.accepted.candidate), c.accepted.parent])
             .flatten()
@@ -71,12 +84,25 @@ impl Engine {
         members.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         members.into_iter().map(|(_, id, seconds)| (id, seconds)).collect()
     }
+}
 
-    fn seconds_of_last_generation(&self) -> f64 {
-        match self.state.told() {
-            [.., before, last] => last.at_s - before.at_s,
-            _ => 0.0,
-        }
+impl State {
+    /// Multiply-accumulates of the largest network whose refinement fits the time that is kept for
+    /// it, by what trainings took so far; what is larger could be tried but never be finished. Twice the
+    /// largest seed in any case.
+    pub(super) fn most_macs(&self, config: &RunConfig, images: usize) -> f64 {
+        let share = config.training.share_of_refinement;
+        let budget = config.budget.seconds.filter(|_| share > 0.0);
+        let newest = self.candidates().values().rev();
+        let trained = newest.filter_map(|c| Some((c.accepted.macs, c.trained.as_ref()?)));
+        let (seconds, work) = trained.take(TRAININGS).fold((0.0, 0.0), |(s, w), (macs, t)| {
+            (s + t.train_s, w + t.curve.len() as f64 * macs as f64)
+        });
+        let Some(budget) = budget.filter(|_| seconds > 0.0) else { return f64::INFINITY };
+        let epochs = f64::from(epochs_of(config, Start::Refinement, images));
+        let first = self.candidates().values().take_while(|c| c.accepted.generation == 0);
+        let largest_seed = first.map(|c| c.accepted.macs).max().unwrap_or(0) as f64;
+        (share * budget / CAUTION / epochs * work / seconds).max(2.0 * largest_seed)
     }
 }
 
@@ -89,13 +115,13 @@ struct Refinement {
 
 impl Refinement {
     /// Takes members in this order, each with its seconds in one lane, as long as all together
-    /// are done in `most` seconds.
-    fn of(members: Vec<(CandidateId, f64)>, lanes: usize, most: f64) -> Refinement {
+    /// are trained, and each is measured for so many seconds, in `most` seconds.
+    fn of(members: Vec<(CandidateId, f64)>, lanes: usize, measuring: f64, most: f64) -> Refinement {
         let mut plan = Refinement { members: Vec::new(), seconds: 0.0 };
         let mut trainings = Vec::new();
         for (id, seconds) in members {
             trainings.push(seconds);
-            let end = makespan(trainings.clone(), lanes);
+            let end = makespan(trainings.clone(), lanes) + measuring * trainings.len() as f64;
             if end <= most {
                 plan.members.push(id);
                 plan.seconds = end;
@@ -125,11 +151,11 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_left_out_and_what_fits_is_taken_in_order() {
         let members = vec![(7, 100.0), (3, 20.0), (5, 30.0), (9, 5.0)];
-        let plan = Refinement::of(members.clone(), 2, 60.0);
-        assert_eq!(plan, Refinement { members: vec![3, 5, 9], seconds: 30.0 });
-        assert_eq!(Refinement::of(members.clone(), 1, 25.0).members, [3, 9]);
+        let plan = Refinement::of(members.clone(), 2, 1.0, 60.0);
+        assert_eq!(plan, Refinement { members: vec![3, 5, 9], seconds: 33.0 });
+        assert_eq!(Refinement::of(members.clone(), 1, 0.0, 25.0).members, [3, 9]);
         let none = Refinement { members: Vec::new(), seconds: 0.0 };
-        assert_eq!(Refinement::of(members, 2, 4.0), none);
+        assert_eq!(Refinement::of(members, 2, 0.0, 4.0), none);
     }
 
     #[test]

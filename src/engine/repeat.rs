@@ -10,6 +10,9 @@ use crate::store::CandidateId;
 
 /// Degrees of freedom that the prior deviation counts for.
 const PRIOR_FREEDOM: f64 = 4.0;
+/// A single round counts at most as this many standard deviations, so that one disturbance does not
+/// widen every interval of the run; a machine that is really restless gets there round by round.
+const MOST: f64 = 4.0;
 /// Half-width of an interval in standard deviations: 95 % of a normal law.
 const Z: f64 = 1.96;
 
@@ -45,18 +48,23 @@ impl Repeats {
     /// Adds a round.
     pub fn add(&mut self, candidate: CandidateId, value: f64) {
         let value = self.law(value);
+        let most = MOST * self.deviation();
         let rounds = self.rounds.entry(candidate).or_default();
-        let before = sum_of_squares(rounds);
+        if !rounds.is_empty() {
+            // What the round adds to the sum of squares around the candidate's mean.
+            let n = rounds.len() as f64;
+            let mean = rounds.iter().sum::<f64>() / n;
+            let residual = (value - mean).abs() * (n / (n + 1.0)).sqrt();
+            self.squares += residual.min(most).powi(2);
+            self.freedom += 1.0;
+        }
         rounds.push(value);
-        self.squares += sum_of_squares(rounds) - before;
-        self.freedom += f64::from(u8::from(rounds.len() > 1));
     }
 
-    /// Mean of a candidate's rounds (geometric for latency) and the 95 % interval of one more.
+    /// Median of a candidate's rounds and the 95 % interval of one more.
     pub fn value(&self, candidate: CandidateId) -> Option<Value> {
         let rounds = self.rounds.get(&candidate)?;
-        let n = rounds.len();
-        Some(self.around(rounds.iter().sum::<f64>() / n as f64, n))
+        Some(self.around(median(rounds), rounds.len()))
     }
 
     /// As [`value`](Self::value) of a candidate with this one round.
@@ -64,10 +72,10 @@ impl Repeats {
         self.around(self.law(value), 1)
     }
 
-    fn around(&self, mean: f64, n: usize) -> Value {
+    fn around(&self, middle: f64, n: usize) -> Value {
         let half = Z * self.deviation() * (1.0 + 1.0 / n as f64).sqrt();
         let back = |x: f64| if self.relative { x.exp() } else { x.max(0.0) };
-        Value { value: back(mean), interval: [back(mean - half), back(mean + half)] }
+        Value { value: back(middle), interval: [back(middle - half), back(middle + half)] }
     }
 
     fn law(&self, value: f64) -> f64 {
@@ -82,10 +90,12 @@ impl Repeats {
     }
 }
 
-/// Squared deviations from the mean.
-fn sum_of_squares(values: &[f64]) -> f64 {
-    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-    values.iter().map(|x| (x - mean).powi(2)).sum()
+/// The middle value, or the mean of the middle two.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let n = sorted.len();
+    (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0
 }
 
 #[cfg(test)]
@@ -116,6 +126,20 @@ mod tests {
         }
         let pooled = ((4.0 * 9.0 + 2.0 + 8.0) / (4.0 + 3.0f64)).sqrt();
         assert!((repeats.deviation() - pooled).abs() < 1e-12);
+    }
+
+    #[test]
+    fn one_disturbed_round_hardly_widens_the_intervals_and_moves_no_value() {
+        let mut repeats = Repeats::of_latency();
+        for id in 0..20 {
+            repeats.add(id, 100.0);
+            repeats.add(id, 102.0);
+            repeats.add(id, 101.0);
+        }
+        let (before, value) = (repeats.deviation(), repeats.value(3).unwrap().value);
+        repeats.add(3, 200.0);
+        assert!(repeats.deviation() < 1.5 * before);
+        assert!((repeats.value(3).unwrap().value - value).abs() < 1.0);
     }
 
     #[test]

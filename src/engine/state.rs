@@ -22,8 +22,13 @@ use crate::store::Record;
 use crate::store::Told;
 use crate::store::Trained;
 
+use super::Limit;
+use super::RunConfig;
+use super::plan::Start;
 use super::repeat::Repeats;
 
+/// Most candidates that are remembered as possible members; the oldest others are forgotten.
+const MOST_CONTENDERS: usize = 1000;
 /// Most candidates that a predictor learns from.
 const PREDICTOR_MEMORY: usize = 400;
 
@@ -74,8 +79,15 @@ pub struct State {
     objectives: Vec<Objective>,
     candidates: BTreeMap<CandidateId, Candidate>,
     known: BTreeSet<ArchId>,
-    /// Generations that were told, in order.
-    told: Vec<Told>,
+    limits: Vec<Limit>,
+    /// Trained candidates that no other surely dominates.
+    contenders: BTreeSet<CandidateId>,
+    /// Number of generations that were told.
+    generations: u32,
+    /// The last of them.
+    last_told: Option<Told>,
+    /// Seconds from the telling before it.
+    last_took_s: f64,
     tested: BTreeMap<CandidateId, f64>,
     latency: Repeats,
     memory: Repeats,
@@ -86,12 +98,16 @@ pub struct State {
 
 impl State {
     /// A run of which nothing is known.
-    pub fn new(objectives: &[Objective], reference: Option<Reference>) -> State {
+    pub fn new(config: &RunConfig, reference: Option<Reference>) -> State {
         State {
-            objectives: objectives.to_vec(),
+            objectives: config.objectives.clone(),
             candidates: BTreeMap::new(),
             known: BTreeSet::new(),
-            told: Vec::new(),
+            limits: config.limits.clone(),
+            contenders: BTreeSet::new(),
+            generations: 0,
+            last_told: None,
+            last_took_s: 0.0,
             tested: BTreeMap::new(),
             latency: Repeats::of_latency(),
             memory: Repeats::of_memory(),
@@ -113,20 +129,39 @@ impl State {
                 self.candidate_mut(trained.candidate).trained = Some(trained.clone());
             }
             Record::Ended(ended) => self.end(ended),
-            Record::Told(told) => {
-                self.counts.proposed = told.proposed;
-                self.at(told.at_s);
-                self.told.push(told.clone());
-            }
+            Record::Told(told) => self.tell(told),
             Record::Tested { candidate, error } => {
                 self.tested.insert(*candidate, *error);
             }
         }
     }
 
+    fn tell(&mut self, told: &Told) {
+        self.counts.proposed = told.proposed;
+        self.at(told.at_s);
+        self.contend(&told.candidates);
+        let before = self.last_told.as_ref().map_or(0.0, |t| t.at_s);
+        self.last_took_s = told.at_s - before;
+        self.generations += 1;
+        self.last_told = Some(told.clone());
+    }
+
+    /// Takes these candidates among the contenders, and drops who is none any more.
+    fn contend(&mut self, candidates: &[CandidateId]) {
+        let ids = self.contenders.iter().chain(candidates).copied().collect();
+        let archive = Archive::from_members(self.objectives.clone(), self.members(ids));
+        self.contenders = archive.contenders().collect();
+        let superfluous = self.contenders.len().saturating_sub(MOST_CONTENDERS);
+        let others = self.contenders.iter().copied().filter(|id| !archive.is_member(*id));
+        for id in others.take(superfluous).collect::<Vec<_>>() {
+            self.contenders.remove(&id);
+        }
+    }
+
     fn accept(&mut self, accepted: &Accepted) {
         self.counts.accepted += 1;
-        self.counts.proposed = self.counts.proposed.max(accepted.proposed);
+        let told = self.last_told.as_ref().map_or(0, |told| told.proposed);
+        self.counts.proposed = told + accepted.proposed;
         self.at(accepted.at_s);
         self.known.insert(accepted.arch);
         let accepted = accepted.clone();
@@ -141,7 +176,9 @@ impl State {
         if let Some(memory) = measured.memory_bytes {
             self.memory.add(measured.candidate, memory as f64);
         }
-        self.candidate_mut(measured.candidate).rounds.push(measured.clone());
+        // The raw samples stay in the store.
+        let measured = Measured { json: String::new(), ..measured.clone() };
+        self.candidate_mut(measured.candidate).rounds.push(measured);
     }
 
     fn end(&mut self, ended: &Ended) {
@@ -149,7 +186,13 @@ impl State {
             EndKind::KilledBeforeTraining => self.counts.killed_before_training += 1,
             EndKind::StoppedInTraining => self.counts.stopped_in_training += 1,
             EndKind::Diverged | EndKind::Failed => self.counts.failed += 1,
-            EndKind::Unfinished => {}
+            // Its structure may be proposed again.
+            EndKind::Unfinished => {
+                let accepted = &self.candidates[&ended.candidate].accepted;
+                if Start::of(accepted) != Start::Refinement {
+                    self.known.remove(&accepted.arch);
+                }
+            }
         }
         self.counts.epochs += u64::from(ended.epochs);
         self.counts.epochs_saved += u64::from(ended.epochs_saved);
@@ -181,9 +224,9 @@ impl State {
         &self.known
     }
 
-    /// Generations that were told, in order.
-    pub fn told(&self) -> &[Told] {
-        &self.told
+    /// Seconds that the last finished generation took.
+    pub fn seconds_of_last_generation(&self) -> f64 {
+        self.last_took_s
     }
 
     /// Counts over the run.
@@ -213,7 +256,7 @@ impl State {
 
     /// Number of the generation that is open.
     pub fn generation(&self) -> u32 {
-        self.told.len() as u32
+        self.generations
     }
 
     /// Candidates of the open generation, by number.
@@ -230,7 +273,7 @@ impl State {
 
     /// Members of the front that was last told.
     pub fn front(&self) -> &[FrontMember] {
-        self.told.last().map_or(&[], |told| &told.front)
+        self.last_told.as_ref().map_or(&[], |told| &told.front)
     }
 
     /// Objectives of a trained candidate in the run's order, with the interval of a repeat; `None`
@@ -277,15 +320,43 @@ impl State {
         }
     }
 
-    /// The front of the last told one and what was finished since.
+    /// The front by what is known now.
+    ///
+    /// Who breaks a hard limit on a cost is no member; nor, once something keeps a limit on the
+    /// error, is who breaks that one: until then the search needs parents.
     pub fn archive(&self) -> Archive {
-        let open = self.open();
-        let ids = self.front().iter().map(|m| m.candidate).chain(open);
-        let members = ids.filter_map(|id| {
-            let candidate = &self.candidates[&id];
-            Some(Member { id, values: self.values(candidate)? })
-        });
+        let ids = self.contenders.iter().copied().chain(self.open()).collect();
+        let mut members = self.members(ids);
+        for limit in &self.limits {
+            let keeps = |member: &Member| {
+                let candidate = &self.candidates[&member.id];
+                let value = match limit.objective {
+                    Objective::Error => candidate.trained.as_ref().map(|t| t.error),
+                    cost => self.cheap(candidate, cost).map(|v| v.value),
+                };
+                value.is_some_and(|v| v <= limit.most)
+            };
+            if limit.objective != Objective::Error || members.iter().any(keeps) {
+                members.retain(keeps);
+            }
+        }
+        let at = self.objectives.iter().position(|o| *o == Objective::Error);
+        if let Some((reference, at)) = self.reference.as_ref().zip(at) {
+            // Always guessing the same class is no network.
+            let guess = reference.reference()[at];
+            let learnt = |m: &Member| m.values[at].value < guess;
+            if members.iter().any(learnt) {
+                members.retain(learnt);
+            }
+        }
         Archive::from_members(self.objectives.clone(), members)
+    }
+
+    /// Those of the candidates that have all values.
+    fn members(&self, ids: BTreeSet<CandidateId>) -> Vec<Member> {
+        let member =
+            |id: CandidateId| Some(Member { id, values: self.values(&self.candidates[&id])? });
+        ids.into_iter().filter_map(member).collect()
     }
 
     /// Predictor of a measured cost from structure, learnt from the newest candidates of finished
@@ -298,5 +369,132 @@ impl State {
             Some((&c.accepted.graph, value))
         });
         Predictor::fit(known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Graph;
+
+    fn run(limits: &[&str]) -> State {
+        let config = RunConfig {
+            objectives: vec![Objective::Error, Objective::Latency],
+            limits: limits.iter().map(|text| text.parse().unwrap()).collect(),
+            ..RunConfig::default()
+        };
+        State::new(&config, None)
+    }
+
+    fn accept(state: &mut State, candidate: CandidateId) {
+        let graph = Graph::new([1, 2, 2]);
+        state.apply(&Record::Accepted(Accepted {
+            candidate,
+            parent: None,
+            generation: state.generation(),
+            proposed: 5,
+            arch: graph.arch_id(),
+            graph,
+            steps: Vec::new(),
+            parameters: 1,
+            macs: 1,
+            predicted_latency_us: None,
+            at_s: 0.0,
+        }));
+    }
+
+    fn measure(state: &mut State, candidate: CandidateId, round: u32, latency_us: f64) {
+        state.apply(&Record::Measured(Measured {
+            candidate,
+            round,
+            latency_us,
+            latency_interval_us: [latency_us; 2],
+            memory_bytes: None,
+            model_bytes: 1,
+            verdict: "stable".into(),
+            json: String::new(),
+            at_s: 0.0,
+        }));
+    }
+
+    /// A generation of one candidate that is trained to this error at this latency.
+    fn live(state: &mut State, candidate: CandidateId, error: f64, latency_us: f64) {
+        accept(state, candidate);
+        measure(state, candidate, 0, latency_us);
+        state.apply(&Record::Trained(Trained {
+            candidate,
+            error,
+            error_interval: [error; 2],
+            outcomes: Vec::new(),
+            curve: Vec::new(),
+            weights: None,
+            onnx: None,
+            train_s: 1.0,
+            at_s: 0.0,
+        }));
+        tell(state, vec![candidate]);
+    }
+
+    fn tell(state: &mut State, candidates: Vec<CandidateId>) {
+        let archive = state.archive();
+        let front = archive.members().into_iter().map(|m| FrontMember {
+            candidate: m.id,
+            values: m.point(),
+            intervals: m.values.iter().map(|v| v.interval).collect(),
+        });
+        let told = Told {
+            generation: state.generation(),
+            candidates,
+            proposed: state.counts().proposed,
+            hypervolume: 0.0,
+            front: front.collect(),
+            at_s: 0.0,
+        };
+        state.apply(&Record::Told(told));
+    }
+
+    fn front(state: &State) -> Vec<CandidateId> {
+        state.archive().members().iter().map(|m| m.id).collect()
+    }
+
+    #[test]
+    fn who_was_put_aside_by_noise_returns_when_what_did_it_is_gone() {
+        let mut state = run(&[]);
+        live(&mut state, 1, 0.020, 100.0);
+        live(&mut state, 2, 0.019, 107.0);
+        assert_eq!(front(&state), [2], "107 is no more than 100 up to noise");
+        live(&mut state, 3, 0.018, 114.0);
+        assert_eq!(front(&state), [1, 3], "100 is clearly below 114");
+    }
+
+    #[test]
+    fn a_member_by_a_lucky_round_gives_its_place_back() {
+        let mut state = run(&[]);
+        live(&mut state, 1, 0.020, 100.0);
+        live(&mut state, 2, 0.019, 100.0);
+        assert_eq!(front(&state), [2]);
+        (1..5).for_each(|round| measure(&mut state, 2, round, 160.0));
+        assert_eq!(front(&state), [1, 2]);
+    }
+
+    #[test]
+    fn limits_hold_on_the_front_and_an_error_limit_once_it_can() {
+        let mut state = run(&["latency<=110us", "error<=5%"]);
+        live(&mut state, 1, 0.30, 50.0);
+        assert_eq!(front(&state), [1], "nothing keeps the limit on the error yet");
+        live(&mut state, 2, 0.04, 100.0);
+        assert_eq!(front(&state), [2]);
+        (1..5).for_each(|round| measure(&mut state, 2, round, 130.0));
+        assert_eq!(front(&state), [1], "repeats are over the limit on the latency");
+    }
+
+    #[test]
+    fn proposals_are_counted_once_whether_a_generation_is_open_or_told() {
+        let mut state = run(&[]);
+        live(&mut state, 1, 0.2, 100.0);
+        assert_eq!(state.counts().proposed, 5);
+        accept(&mut state, 2);
+        accept(&mut state, 3);
+        assert_eq!(state.counts().proposed, 10);
     }
 }

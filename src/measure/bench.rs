@@ -1,5 +1,6 @@
 //! One device with one runtime, ready to measure model after model.
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -238,6 +239,10 @@ fn choose(hello: &Hello, device: &str, name: &str) -> Result<RuntimeFacts, Measu
 /// The file, by its absolute path, since the agent may run elsewhere.
 fn read(model: &Path) -> Result<ModelFile, MeasureError> {
     let unreadable = |source| MeasureError::Model { path: model.to_owned(), source };
+    if !fs::metadata(model).map_err(unreadable)?.is_file() {
+        let reason = "not a regular file";
+        return Err(unreadable(io::Error::new(io::ErrorKind::InvalidInput, reason)));
+    }
     let bytes = fs::read(model).map_err(unreadable)?;
     let path = std::path::absolute(model).map_err(unreadable)?;
     Ok(ModelFile {

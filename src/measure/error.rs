@@ -55,6 +55,14 @@ impl MeasureError {
         }
     }
 
+    /// Whether no model could have been measured: then it is no result of this one.
+    pub fn concerns_every_model(&self) -> bool {
+        match self {
+            Self::Device { source, .. } => source.concerns_every_model(),
+            Self::Model { .. } | Self::NoRuntime { .. } => true,
+        }
+    }
+
     /// Whether the model is to blame, and the device is fine: exit code 3 instead of 12.
     pub fn is_the_models_fault(&self) -> bool {
         match self {

@@ -97,8 +97,9 @@ impl Measurement {
     /// 95th percentile needs 100, the 99th 500.
     pub fn quantile(&self, q: f64) -> Option<Micros> {
         let samples = self.samples();
-        let beyond = (samples.len() as f64 * (1.0 - q)).round();
-        if (0.95..1.0).contains(&q) && beyond < SAMPLES_BEYOND {
+        // A little less for the rounding of `1 - q`.
+        let beyond = samples.len() as f64 * (1.0 - q);
+        if (0.95..1.0).contains(&q) && beyond < SAMPLES_BEYOND - 1e-6 {
             return None;
         }
         quantile(&samples, q).map(Micros)

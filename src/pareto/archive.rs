@@ -117,6 +117,12 @@ impl Archive {
         self.members.iter().map(|id| &self.known[id].member).collect()
     }
 
+    /// Numbers of all that no other surely dominates: who else is forgotten can never be, or prevent,
+    /// a member while no value changes.
+    pub fn contenders(&self) -> impl Iterator<Item = u64> {
+        self.contenders.iter().copied()
+    }
+
     /// Is candidate `id` a member?
     pub fn is_member(&self, id: u64) -> bool {
         self.members.contains(&id)

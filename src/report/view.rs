@@ -247,15 +247,27 @@ fn points(members: &[Candidate], objectives: &[Objective]) -> Vec<Vec<f64>> {
     members.iter().map(|m| objectives.iter().map(|&o| value(m, o)).collect()).collect()
 }
 
+/// Lower errors are alike for the knee.
+const LEAST_ERROR: f64 = 1e-3;
+
 fn knee_of(
     members: &[Candidate],
     points: &[Vec<f64>],
     reference: Option<&Reference>,
 ) -> Option<CandidateId> {
-    let scaled: Vec<Vec<f64>> = match reference {
-        Some(reference) => points.iter().map(|p| reference.normalise(p)).collect(),
-        None => points.to_vec(),
-    };
+    let Some(reference) = reference else { return knee(points).map(|at| members[at].row.id) };
+    // One axis of error, by its logarithm, against one of cost: several costs that go together would
+    // outvote the error.
+    let of_error = |o: &Objective| *o == Objective::Error;
+    let scaled = points.iter().map(|point| {
+        let scaled = reference.normalise(point);
+        let axes = reference.objectives().iter().zip(point.iter().zip(&scaled));
+        let (errors, costs): (Vec<_>, Vec<_>) = axes.partition(|(o, _)| of_error(o));
+        let error: f64 = errors.iter().map(|(_, (error, _))| error.max(LEAST_ERROR).ln()).sum();
+        let cost: f64 = costs.iter().map(|(_, (_, scaled))| *scaled).sum();
+        [error, cost / costs.len().max(1) as f64]
+    });
+    let scaled: Vec<[f64; 2]> = scaled.collect();
     knee(&scaled).map(|at| members[at].row.id)
 }
 

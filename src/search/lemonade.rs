@@ -47,6 +47,8 @@ pub struct Lemonade {
 
 /// Most morphisms from a parent to a child.
 const MAX_MORPHISMS: usize = 3;
+/// Draws are repeated so many times before a generation without any new structure ends the search.
+const PATIENCE: usize = 50;
 /// Narrowest kernel of the density, on the logarithm of a cost: a twentieth hardly counts.
 const NARROWEST: f64 = 0.05;
 /// Share of a generation that the density accepts even under [`Acceptance::Surrogate`], so that
@@ -73,12 +75,14 @@ impl Lemonade {
         situation: &Situation<'_>,
         density: &Density,
         rng: &mut ChaCha8Rng,
-    ) -> Vec<Child> {
+    ) -> (Vec<Child>, u64) {
         let sparse = situation.front.iter().map(|p| 1.0 / density.at(&cheap(situation, p)));
         let mut weights: Vec<f64> = sparse.collect();
         let mut seen = BTreeSet::new();
         let mut children = Vec::new();
-        for _ in 0..self.children {
+        let mut draws = 0;
+        while draws < self.children || children.is_empty() && draws < PATIENCE * self.children {
+            draws += 1;
             let at = draw(&weights, rng);
             let parent = &situation.front[at];
             let n = rng.random_range(1..=MAX_MORPHISMS);
@@ -96,7 +100,7 @@ impl Lemonade {
             let parent_error = parent.values[situation.error_at];
             children.push(Child { parent: parent.id, parent_error, steps, costs });
         }
-        children
+        (children, draws as u64)
     }
 
     fn proposal(&self, child: Child) -> Proposal {
@@ -115,9 +119,12 @@ impl Strategy for Lemonade {
     }
 
     fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation {
-        let Some(density) = front_density(situation) else { return seeds(situation) };
-        let mut children = self.children(situation, &density, rng);
-        let looked_at = self.children as u64;
+        let seeds = seeds(situation);
+        if !seeds.proposals.is_empty() {
+            return seeds;
+        }
+        let Some(density) = front_density(situation) else { return Generation::default() };
+        let (mut children, looked_at) = self.children(situation, &density, rng);
         let mut chosen = Vec::new();
         if self.acceptance == Acceptance::Surrogate
             && let (Some(surrogate), Some(_)) = (self.results.fit(rng), situation.reference)
@@ -137,7 +144,7 @@ impl Strategy for Lemonade {
     }
 }
 
-/// The trivial networks that the first generation trains.
+/// The trivial networks that come first: those that are not in the run yet.
 fn seeds(situation: &Situation<'_>) -> Generation {
     let fits = |graph: &_| (situation.costs)(graph).is_some();
     let new = |graph: &crate::graph::Graph| !situation.known.contains(&graph.arch_id());
@@ -146,7 +153,8 @@ fn seeds(situation: &Situation<'_>) -> Generation {
     let proposals = seeds
         .into_iter()
         .filter(|graph| fits(graph) && new(graph))
-        .map(|graph| Proposal { origin: Origin::Scratch, graph });
+        .map(|graph| Proposal { origin: Origin::Scratch, graph })
+        .take(situation.room);
     Generation { proposals: proposals.collect(), looked_at }
 }
 

@@ -260,3 +260,111 @@ fn random_and_the_ablation_search_too() {
         assert!(archive(folder.path()).len() > 40, "{flags:?}");
     }
 }
+
+/// The members of the front of the store in `folder`.
+fn members(folder: &Path) -> Vec<Value> {
+    let front = run(folder, &["front", "--json"]);
+    let front: Value = serde_json::from_slice(&front.stdout).unwrap();
+    front["members"].as_array().unwrap().clone()
+}
+
+/// Arguments of a search without training, with these in place of its budget.
+fn without_training<'a>(budget: &[&'a str]) -> Vec<&'a str> {
+    let replayed = REPLAYED.into_iter().filter(|a| !["--budget", "24candidates"].contains(a));
+    replayed.chain(budget.iter().copied()).collect()
+}
+
+#[test]
+fn a_budget_below_the_number_of_seeds_is_kept_and_can_be_raised() {
+    let folder = TempDir::new().unwrap();
+    check_exit(&run(folder.path(), &without_training(&["--budget", "3candidates"])), 0);
+    let accepted = |lines: &[String]| lines.iter().filter(|l| l.contains("\"arch\"")).count();
+    assert_eq!(accepted(&archive(folder.path())), 3);
+    check_exit(&run(folder.path(), &without_training(&["--budget", "20candidates"])), 0);
+    assert_eq!(accepted(&archive(folder.path())), 20);
+}
+
+#[test]
+fn a_run_that_time_cut_off_among_its_seeds_goes_on_with_them() {
+    let folder = TempDir::new().unwrap();
+    let cut = run(folder.path(), &without_training(&["--budget", "1ms"]));
+    assert!([Some(0), Some(4)].contains(&cut.status.code()), "{}", stderr(&cut));
+    check_exit(&run(folder.path(), &without_training(&["--budget", "24candidates"])), 0);
+    let smallest = members(folder.path()).iter().map(|m| m["parameters"].as_u64().unwrap()).min();
+    assert!(smallest.unwrap() <= 650, "a seed is on the front: {smallest:?}");
+}
+
+#[test]
+fn a_budget_of_epochs_leaves_no_candidate_open() {
+    let folder = TempDir::new().unwrap();
+    check_exit(&run(folder.path(), &without_training(&["--budget", "100epochs"])), 0);
+    let reader = Reader::open(&folder.path().join("citronade.db")).unwrap();
+    let newest = reader.newest_run().unwrap().unwrap();
+    let (mut accepted, mut told) = (0, 0);
+    for record in reader.records(&newest.id).unwrap() {
+        match record {
+            Record::Accepted(_) => accepted += 1,
+            Record::Told(r) => told += r.candidates.len(),
+            _ => {}
+        }
+    }
+    assert!(accepted > 0);
+    assert_eq!(accepted, told);
+}
+
+#[test]
+fn the_front_is_trained_on_before_a_time_budget_ends() {
+    let folder = TempDir::new().unwrap();
+    check_exit(&run(folder.path(), &without_training(&["--budget", "12s"])), 0);
+    let reader = Reader::open(&folder.path().join("citronade.db")).unwrap();
+    let newest = reader.newest_run().unwrap().unwrap();
+    let records = reader.records(&newest.id).unwrap();
+    let refined: Vec<u64> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Accepted(a) if a.parent.is_some() && a.steps.is_empty() => Some(a.candidate),
+            _ => None,
+        })
+        .collect();
+    assert!(!refined.is_empty());
+    let show = run(folder.path(), &["show", &refined[0].to_string()]);
+    let text = String::from_utf8(show.stdout).unwrap();
+    assert!(text.contains("trained on"), "{text}");
+}
+
+#[test]
+fn the_same_command_with_a_limit_goes_on() {
+    let folder = TempDir::new().unwrap();
+    let limited = [&REPLAYED[..], &["--limit", "latency<=80ms"]].concat();
+    check_exit(&run(folder.path(), &limited), 0);
+    check_exit(&run(folder.path(), &limited), 0);
+}
+
+#[test]
+fn a_run_goes_on_with_its_runtime_or_not_at_all() {
+    let folder = TempDir::new().unwrap();
+    check_exit(&run(folder.path(), &REPLAYED), 0);
+    let before = archive(folder.path());
+    let database = rusqlite::Connection::open(folder.path().join("citronade.db")).unwrap();
+    database.execute("UPDATE run SET runtime = 'sundial 1.0'", []).unwrap();
+    drop(database);
+    let output = run(folder.path(), &without_training(&["--budget", "40candidates"]));
+    check_exit(&output, 12);
+    assert!(stderr(&output).contains("sundial 1.0"), "{}", stderr(&output));
+    check_same(&archive(folder.path()), &before);
+}
+
+#[test]
+fn an_unknown_device_and_a_model_that_is_no_file_are_named() {
+    let folder = TempDir::new().unwrap();
+    for args in
+        [&["search", "--device", "pixel8"][..], &["measure", "m.onnx", "--device", "pixel8"]]
+    {
+        let output = run(folder.path(), args);
+        check_exit(&output, 12);
+        assert!(stderr(&output).contains("hint: leave `--device` out"), "{}", stderr(&output));
+    }
+    let output = run(folder.path(), &["measure", "/dev/zero"]);
+    check_exit(&output, 3);
+    assert!(stderr(&output).contains("not a regular file"), "{}", stderr(&output));
+}
