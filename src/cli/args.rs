@@ -136,6 +136,9 @@ pub struct Search {
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  citronade init\n  citronade init --data ./images --limit 'latency<=8ms'"
+)]
 pub struct Init {
     /// As in `search`.
     #[arg(long, value_name = "PATH|NAME", default_value = "digits")]
@@ -153,6 +156,9 @@ pub struct Init {
 
 /// Arguments of `front`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  citronade front\n  citronade front --plot\n  citronade front --csv > front.csv\n  citronade front --svg front.svg --png front.png"
+)]
 pub struct Front {
     #[command(flatten)]
     pub stored: Stored,
@@ -175,6 +181,7 @@ pub struct Front {
 
 /// Arguments of `show`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  citronade show 12\n  citronade show 12 --json")]
 pub struct Show {
     /// Number of the candidate.
     pub id: u64,
@@ -184,6 +191,9 @@ pub struct Show {
 
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  citronade export --knee --out model\n  citronade export 12 31 --out models\n  citronade export --front --out models"
+)]
 #[command(group = clap::ArgGroup::new("which").required(true).args(["ids", "knee", "front"]))]
 pub struct Export {
     /// Numbers of candidates.
@@ -203,6 +213,7 @@ pub struct Export {
 
 /// Arguments of `report`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  citronade report --out front.html")]
 pub struct Report {
     /// The page.
     #[arg(long, value_name = "FILE.html")]

@@ -3,9 +3,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
+use serde_json::json;
 
 use crate::data;
 use crate::data::LoadOptions;
+use crate::data::Samples;
 use crate::engine::Limit;
 
 use super::Exit;
@@ -15,7 +17,7 @@ use super::output;
 use super::search;
 
 /// Writes a configuration of less than 40 lines and says what the data set holds.
-pub fn run(args: &Init) -> anyhow::Result<Exit> {
+pub fn run(args: &Init, json: bool) -> anyhow::Result<Exit> {
     let options = LoadOptions::default();
     let data = data::load(&args.data, &options)
         .with_context(|| format!("cannot use the data set `{}`", args.data))?;
@@ -35,6 +37,14 @@ pub fn run(args: &Init) -> anyhow::Result<Exit> {
         data.test.len()
     ));
     let text = template(&args.data, &args.device, &limits);
+    if json && args.out != Path::new("-") {
+        let images = [&data.train, &data.validation, &data.test].map(Samples::len);
+        let said = json!({
+            "out": args.out, "data": data.name, "classes": data.classes, "shape": data.shape,
+            "train": images[0], "validation": images[1], "test": images[2], "notes": data.notes,
+        });
+        output::result(&said.to_string())?;
+    }
     if args.out == Path::new("-") {
         return output::result(&text);
     }

@@ -199,20 +199,26 @@ pub fn export(args: &args::Export, json: bool) -> anyhow::Result<Exit> {
 }
 
 /// `citronade report`.
-pub fn report(args: &args::Report) -> anyhow::Result<Exit> {
+pub fn report(args: &args::Report, json: bool) -> anyhow::Result<Exit> {
     let (reader, run) = run_of(&args.stored)?;
     let page = report::html(&RunReport::read(&reader, &run.id)?);
     write(&args.out, page.as_bytes())?;
-    output::result(&args.out.display().to_string())
+    match json {
+        true => output::result(&json!({ "run": run.id, "page": args.out }).to_string()),
+        false => output::result(&args.out.display().to_string()),
+    }
 }
 
 /// `citronade gc`.
-pub fn gc(args: &Stored) -> anyhow::Result<Exit> {
+pub fn gc(args: &Stored, json: bool) -> anyhow::Result<Exit> {
     let mut store = Store::open(&args.store)
         .with_context(|| format!("cannot open the store `{}`", args.store.display()))?;
     let removed = store.gc()?;
-    let bytes = Bytes(removed.bytes);
-    output::result(&format!("removed {} blobs, {bytes}", removed.blobs))
+    let (blobs, bytes) = (removed.blobs, removed.bytes);
+    match json {
+        true => output::result(&json!({ "removed_blobs": blobs, "bytes": bytes }).to_string()),
+        false => output::result(&format!("removed {blobs} blobs, {}", Bytes(bytes))),
+    }
 }
 
 /// What a person sees when a search has ended: the front, where the files are, what to do next.

@@ -56,17 +56,17 @@ fn usage(error: &clap::Error) -> Exit {
 fn dispatch(args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Search(search) => search::run(*search, args.json, args.quiet),
-        Command::Init(init) => init::run(&init),
+        Command::Init(init) => init::run(&init, args.json),
         Command::Front(front) => inspect::front(&front, args.json),
         Command::Show(show) => inspect::show(&show, args.json),
         Command::Export(export) => inspect::export(&export, args.json),
-        Command::Report(report) => inspect::report(&report),
+        Command::Report(report) => inspect::report(&report, args.json),
         Command::Measure(measure) => measure::run(&measure, args.json),
         Command::Datasets => lists::datasets(args.json),
         Command::Strategies => lists::strategies(args.json),
         Command::Morphisms => lists::morphisms(args.json),
         Command::Doctor => doctor::run(args.json),
-        Command::Gc(gc) => inspect::gc(&gc),
+        Command::Gc(gc) => inspect::gc(&gc, args.json),
         Command::Agent => Ok(Exit::Done),
         Command::Completions { shell } => {
             let mut text = Vec::new();

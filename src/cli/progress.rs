@@ -32,6 +32,7 @@ pub struct Progress {
     last_end: Option<String>,
     phase: String,
     started: Instant,
+    seconds_before: f64,
 }
 
 impl Progress {
@@ -53,6 +54,7 @@ impl Progress {
             last_end: None,
             phase: String::new(),
             started: Instant::now(),
+            seconds_before: 0.0,
         }
     }
 
@@ -91,9 +93,12 @@ impl Progress {
     }
 
     /// Remembers what the next line shall say; true if it shall be said now.
-    fn note(&mut self, event: &Event, _state: &State) -> bool {
+    fn note(&mut self, event: &Event, state: &State) -> bool {
         match event {
-            Event::Started { resumed: true } => self.phase = "going on".into(),
+            Event::Started { resumed: true } => {
+                self.phase = "going on".into();
+                self.seconds_before = state.seconds();
+            }
             Event::Started { resumed: false } => self.phase = "measuring the seeds".into(),
             Event::Proposed { generation, accepted } => {
                 self.phase = format!("generation {generation}: {} candidates", accepted.len());
@@ -120,7 +125,8 @@ impl Progress {
     fn line(&self, state: &State) -> String {
         let counts = state.counts();
         let archive = state.archive();
-        let mut line = format!("{:>6}", clock(state.seconds().max(self.elapsed(state))));
+        let seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
+        let mut line = format!("{:>6}", clock(seconds));
         if let Some(budget) = self.budget {
             let _ = write!(line, " of {}", clock(budget));
         }
@@ -144,10 +150,6 @@ impl Progress {
             );
         }
         line
-    }
-
-    fn elapsed(&self, _state: &State) -> f64 {
-        self.started.elapsed().as_secs_f64()
     }
 
     /// The front as a table, under a line about the state.

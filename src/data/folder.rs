@@ -382,6 +382,17 @@ mod tests {
         }
     }
 
+    /// As phones append films to pictures.
+    #[test]
+    fn what_lies_behind_the_end_of_a_jpeg_does_not_matter() {
+        let folder = two_classes();
+        let path = folder.path().join("cat/0.jpg");
+        RgbImage::from_fn(9, 9, |x, y| Rgb([x as u8, y as u8, 7])).save(&path).unwrap();
+        let picture = fs::read(&path).unwrap();
+        fs::write(&path, [&picture, &b"film \xff\xda\x00\x04 film"[..]].concat()).unwrap();
+        load_from(&folder).unwrap();
+    }
+
     #[test]
     fn an_image_with_a_huge_header_costs_no_memory() {
         let folder = two_classes();

@@ -96,6 +96,20 @@ fn too_few_samples_are_called_so_and_no_percentile_is_made_up() {
 }
 
 #[test]
+fn a_percentile_is_given_from_five_samples_beyond_it_on() {
+    let (_folder, path) = models::file(&[1; 100]);
+    let percentiles = |samples| {
+        let mut plan = Plan::of(Level::Screen);
+        (plan.launches, plan.sampling.min, plan.sampling.max) = (1, samples, samples);
+        let m = measure(Arc::new(Fake), &path, &plan, "metronome", 1).unwrap();
+        assert_eq!(m.samples().len(), samples as usize);
+        [m.quantile(0.95), m.quantile(0.99)].map(|q| q.is_some())
+    };
+    assert_eq!([99, 100].map(percentiles), [[false, false], [true, false]]);
+    assert_eq!([499, 500].map(percentiles), [[true, false], [true, true]]);
+}
+
+#[test]
 fn a_repeat_lies_in_the_predicted_interval_even_from_two_launches() {
     let (_folder, path) = models::file(&[1; 50_000]);
     let mut plan = Plan::of(Level::Screen);

@@ -105,7 +105,6 @@ fn a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one() {
         let whole: String = database.query_row("PRAGMA integrity_check", [], |r| r.get(0)).unwrap();
         assert_eq!(whole, "ok");
     }
-    println!("killed {kills} times");
 }
 
 /// Starts the run again and again and kills it until it gets through; how often it was killed.
