@@ -3,7 +3,9 @@
 //! Children are trained for a few epochs each, so that many can be tried; what is shipped deserves
 //! a whole schedule. So the last part of a time budget belongs to the front: its members are
 //! trained on, as candidates of their own whose lineage has no morphism, the most accurate first,
-//! as far as the time allows. How long it will take is known from their own trainings.
+//! as far as the time allows. How long it will take is known from their own trainings. What comes of
+//! a member stands in its place, better or not: the best of a thousand brief trainings owes its
+//! validation error partly to luck, and one fresh training of each member is a far smaller lottery.
 use std::collections::BTreeSet;
 
 use crate::search::Generation;

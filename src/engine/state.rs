@@ -82,6 +82,8 @@ pub struct State {
     limits: Vec<Limit>,
     /// Trained candidates that no other surely dominates.
     contenders: BTreeSet<CandidateId>,
+    /// Members in whose place stands what a whole schedule made of them.
+    replaced: BTreeSet<CandidateId>,
     /// Number of generations that were told.
     generations: u32,
     /// The last of them.
@@ -105,6 +107,7 @@ impl State {
             known: BTreeSet::new(),
             limits: config.limits.clone(),
             contenders: BTreeSet::new(),
+            replaced: BTreeSet::new(),
             generations: 0,
             last_told: None,
             last_took_s: 0.0,
@@ -126,7 +129,11 @@ impl State {
                 self.counts.trained += 1;
                 self.counts.epochs += trained.curve.len() as u64;
                 self.at(trained.at_s);
-                self.candidate_mut(trained.candidate).trained = Some(trained.clone());
+                let candidate = self.candidate_mut(trained.candidate);
+                candidate.trained = Some(trained.clone());
+                let start = Start::of(&candidate.accepted);
+                let parent = candidate.accepted.parent;
+                self.replaced.extend(parent.filter(|_| start == Start::Refinement));
             }
             Record::Ended(ended) => self.end(ended),
             Record::Told(told) => self.tell(told),
@@ -352,11 +359,12 @@ impl State {
         Archive::from_members(self.objectives.clone(), members)
     }
 
-    /// Those of the candidates that have all values.
+    /// Those of the candidates that have all values, and were not trained on: of many brief trainings
+    /// the best validation error is partly luck, and a fresh one tells more.
     fn members(&self, ids: BTreeSet<CandidateId>) -> Vec<Member> {
         let member =
             |id: CandidateId| Some(Member { id, values: self.values(&self.candidates[&id])? });
-        ids.into_iter().filter_map(member).collect()
+        ids.into_iter().filter(|id| !self.replaced.contains(id)).filter_map(member).collect()
     }
 
     /// Predictor of a measured cost from structure, learnt from the newest candidates of finished
@@ -386,11 +394,11 @@ mod tests {
         State::new(&config, None)
     }
 
-    fn accept(state: &mut State, candidate: CandidateId) {
+    fn accept(state: &mut State, candidate: CandidateId, parent: Option<CandidateId>) {
         let graph = Graph::new([1, 2, 2]);
         state.apply(&Record::Accepted(Accepted {
             candidate,
-            parent: None,
+            parent,
             generation: state.generation(),
             proposed: 5,
             arch: graph.arch_id(),
@@ -419,7 +427,11 @@ mod tests {
 
     /// A generation of one candidate that is trained to this error at this latency.
     fn live(state: &mut State, candidate: CandidateId, error: f64, latency_us: f64) {
-        accept(state, candidate);
+        accept(state, candidate, None);
+        train(state, candidate, error, latency_us);
+    }
+
+    fn train(state: &mut State, candidate: CandidateId, error: f64, latency_us: f64) {
         measure(state, candidate, 0, latency_us);
         state.apply(&Record::Trained(Trained {
             candidate,
@@ -468,6 +480,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_member_was_trained_on_to_stands_in_its_place_even_if_it_is_worse() {
+        let mut state = run(&[]);
+        live(&mut state, 1, 0.01, 100.0);
+        accept(&mut state, 2, Some(1));
+        train(&mut state, 2, 0.02, 101.0);
+        assert_eq!(front(&state), [2]);
+    }
+
+    #[test]
     fn a_member_by_a_lucky_round_gives_its_place_back() {
         let mut state = run(&[]);
         live(&mut state, 1, 0.020, 100.0);
@@ -493,8 +514,8 @@ mod tests {
         let mut state = run(&[]);
         live(&mut state, 1, 0.2, 100.0);
         assert_eq!(state.counts().proposed, 5);
-        accept(&mut state, 2);
-        accept(&mut state, 3);
+        accept(&mut state, 2, None);
+        accept(&mut state, 3, None);
         assert_eq!(state.counts().proposed, 10);
     }
 }
