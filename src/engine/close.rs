@@ -114,7 +114,7 @@ impl Engine {
         };
         if self.state.reference().is_none() && is_whole {
             let json = serde_json::to_string(&reference).map_err(EngineError::Reference)?;
-            self.store.set_reference(&self.run.id, &json)?;
+            self.patiently(watch, |engine| engine.store.set_reference(&engine.run.id, &json))?;
             self.state.set_reference(reference.clone());
         }
         let archive = self.state.archive();

@@ -14,6 +14,7 @@
 //! *control*: no rule of this file touches it, and only controls are learnt from.
 use crate::pareto::Archive;
 use crate::pareto::Value;
+use crate::store::Accepted;
 use crate::store::CandidateId;
 use crate::store::Trained;
 
@@ -30,8 +31,13 @@ const MEMORY: usize = 150;
 const CONTROL_EVERY: u64 = 4;
 
 /// Is this candidate always trained to the end (unless it breaks a hard limit)?
-pub fn is_control(candidate: CandidateId) -> bool {
+fn is_control(candidate: CandidateId) -> bool {
     candidate.is_multiple_of(CONTROL_EVERY)
+}
+
+/// Does no rule of this file touch this candidate: is it a control, or a member that is trained on?
+pub fn is_spared(accepted: &Accepted) -> bool {
+    is_control(accepted.candidate) || Start::of(accepted) == Start::Refinement
 }
 
 /// Learnt once a generation.

@@ -32,7 +32,7 @@ use super::develop::Developed;
 use super::develop::Source;
 use super::early::Experience;
 use super::early::Prospect;
-use super::early::is_control;
+use super::early::is_spared;
 use super::lanes::Done;
 use super::lanes::MeasureJob;
 use super::lanes::Model;
@@ -116,7 +116,7 @@ impl Engine {
         let candidate = self.state.candidates()[&id].clone();
         let values = self.state.values_at(&candidate, 0.0);
         let start = Start::of(&candidate.accepted);
-        let spared = is_control(id) || start == Start::Refinement;
+        let spared = is_spared(&candidate.accepted);
         let prospect = values.filter(|_| !spared).map(|values| Prospect {
             archive: archive.clone(),
             values,

@@ -17,7 +17,7 @@ use super::Engine;
 use super::EngineError;
 use super::early::Experience;
 use super::early::Prospect;
-use super::early::is_control;
+use super::early::is_spared;
 use super::plan::Start;
 use super::plan::epochs_of;
 
@@ -67,8 +67,7 @@ impl Engine {
                 return Some(self.ended(id, EndKind::KilledBeforeTraining, reason, 0));
             }
         }
-        let start = Start::of(&self.state.candidates()[&id].accepted);
-        if is_control(id) || start == Start::Refinement {
+        if is_spared(&self.state.candidates()[&id].accepted) {
             return None;
         }
         let error = self.optimistic_error(id, experience);

@@ -224,7 +224,7 @@ impl Gauge {
     fn measure(&mut self, model: &[u8], level: Level) -> Result<Measurement, MeasureError> {
         let path = self.folder.join("candidate.onnx");
         std::fs::write(&path, model)
-            .map_err(|source| MeasureError::Model { path: path.clone(), source })?;
+            .map_err(|source| MeasureError::NotWritten { path: path.clone(), source })?;
         self.bench.measure(&path, &Plan::of(level))
     }
 }

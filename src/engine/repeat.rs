@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::pareto::Value;
+use crate::stats::median;
 use crate::store::CandidateId;
 
 /// Degrees of freedom that the prior deviation counts for.
@@ -64,7 +65,7 @@ impl Repeats {
     /// Median of a candidate's rounds and the 95 % interval of one more.
     pub fn value(&self, candidate: CandidateId) -> Option<Value> {
         let rounds = self.rounds.get(&candidate)?;
-        Some(self.around(median(rounds), rounds.len()))
+        Some(self.around(median(rounds)?, rounds.len()))
     }
 
     /// As [`value`](Self::value) of a candidate with this one round.
@@ -88,14 +89,6 @@ impl Repeats {
         let pooled = (prior + self.squares) / (PRIOR_FREEDOM + self.freedom);
         pooled.sqrt().max(self.floor)
     }
-}
-
-/// The middle value, or the mean of the middle two.
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let n = sorted.len();
-    (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0
 }
 
 #[cfg(test)]

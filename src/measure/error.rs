@@ -17,6 +17,15 @@ pub enum MeasureError {
         source: io::Error,
     },
 
+    /// The model to be measured cannot be written on the host.
+    #[error("cannot write `{}`, which is to be measured", path.display())]
+    NotWritten {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+
     /// The device does not have the runtime.
     #[error("the runtime `{runtime}` is not ready on {device}: {reason}")]
     NoRuntime {
@@ -43,6 +52,9 @@ impl MeasureError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Device { source, .. } => source.hint(),
+            Self::NotWritten { .. } => {
+                Some("make room in the folder for temporary files, or name another by TMPDIR")
+            }
             Self::Model { .. } | Self::NoRuntime { .. } => None,
         }
     }
@@ -51,7 +63,7 @@ impl MeasureError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Device { source, .. } => source.is_transient(),
-            Self::Model { .. } | Self::NoRuntime { .. } => false,
+            Self::Model { .. } | Self::NotWritten { .. } | Self::NoRuntime { .. } => false,
         }
     }
 
@@ -59,7 +71,8 @@ impl MeasureError {
     pub fn concerns_every_model(&self) -> bool {
         match self {
             Self::Device { source, .. } => source.concerns_every_model(),
-            Self::Model { .. } | Self::NoRuntime { .. } => true,
+            Self::NotWritten { .. } | Self::NoRuntime { .. } => true,
+            Self::Model { .. } => false,
         }
     }
 
@@ -68,7 +81,7 @@ impl MeasureError {
         match self {
             Self::Device { source, .. } => source.is_the_models_fault(),
             Self::Model { .. } => true,
-            Self::NoRuntime { .. } => false,
+            Self::NotWritten { .. } | Self::NoRuntime { .. } => false,
         }
     }
 }

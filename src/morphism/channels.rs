@@ -127,14 +127,14 @@ impl Group {
     /// The weights of the parent on `graph`, with the group's channels taken from `map`.
     ///
     /// `shares[j]` scales what the consumers make of channel `j` of the map. `random` gives that
-    /// many values of about the size of the given ones, for rows and columns without a source.
+    /// many values of this root mean square, for rows and columns without a source.
     pub fn remap(
         &self,
         parent: &Network,
         graph: &Graph,
         map: &[Source],
         shares: &[f32],
-        random: &mut dyn FnMut(usize, &[f32]) -> Vec<f32>,
+        random: &mut dyn FnMut(usize, f32) -> Vec<f32>,
     ) -> Network {
         let layout = Layout::new(&parent.graph);
         let mut child = fresh::inherit(parent, graph);

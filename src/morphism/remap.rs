@@ -38,9 +38,10 @@ impl Source {
 pub(super) fn remap_rows(
     tensor: &Tensor,
     sources: &[Source],
-    random: &mut dyn FnMut(usize, &[f32]) -> Vec<f32>,
+    random: &mut dyn FnMut(usize, f32) -> Vec<f32>,
 ) -> Tensor {
     let len: usize = tensor.shape[1..].iter().product();
+    let size = deviation(&tensor.data);
     let mut data: Vec<f32> = Vec::with_capacity(sources.len() * len);
     for source in sources {
         match source {
@@ -50,7 +51,7 @@ pub(super) fn remap_rows(
             Source::Fresh if tensor.shape.len() == 1 => {
                 data.push(tensor.data.iter().sum::<f32>() / tensor.data.len() as f32);
             }
-            Source::Fresh => data.extend(random(len, &tensor.data)),
+            Source::Fresh => data.extend(random(len, size)),
             Source::Twin => data.extend_from_within(data.len() - len..),
         }
     }
@@ -66,16 +67,17 @@ pub(super) fn remap_columns(
     channels: usize,
     sources: &[Source],
     shares: &[f32],
-    random: &mut dyn FnMut(usize, &[f32]) -> Vec<f32>,
+    random: &mut dyn FnMut(usize, f32) -> Vec<f32>,
 ) -> Tensor {
     let rows = weight.shape[0];
     let len = weight.data.len() / rows / channels;
+    let size = deviation(&weight.data);
     let mut data: Vec<f32> = Vec::with_capacity(rows * sources.len() * len);
     for row in weight.data.chunks(channels * len) {
         for (source, share) in sources.iter().zip(shares) {
             match source {
                 Source::Kept(c) => data.extend(row[c * len..][..len].iter().map(|w| w * share)),
-                Source::Fresh => data.extend(random(len, &weight.data)),
+                Source::Fresh => data.extend(random(len, size)),
                 Source::Twin => {
                     let before = data.len() - len;
                     data.extend_from_within(before..);
@@ -87,6 +89,15 @@ pub(super) fn remap_columns(
     let mut shape = weight.shape.clone();
     shape[1] = shape[1] / channels * sources.len();
     Tensor::new(&shape, data)
+}
+
+/// Root mean square of `weights`; of a fresh layer if they are all 0.
+fn deviation(weights: &[f32]) -> f32 {
+    let mean_square = weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32;
+    match mean_square > 0.0 {
+        true => mean_square.sqrt(),
+        false => 0.1,
+    }
 }
 
 /// Multiplies each row of `tensor` by its factor.

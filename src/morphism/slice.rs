@@ -62,7 +62,7 @@ impl Slice<'_> {
         rng: &mut ChaCha8Rng,
     ) -> Result<Network, MorphismError> {
         let map: Vec<Source> = kept.iter().map(|&c| Source::Kept(c)).collect();
-        let nothing_new = &mut |_: usize, _: &[f32]| Vec::new();
+        let nothing_new = &mut |_: usize, _: f32| Vec::new();
         let shares = vec![1.0; kept.len()];
         let mut child = self.group.remap(self.parent, graph, &map, &shares, nothing_new);
         for &id in &self.group.consumers {

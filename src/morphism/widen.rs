@@ -80,14 +80,7 @@ impl Morphism for Widen {
         let mut map: Vec<Source> = (0..group.width).map(Source::Kept).collect();
         map.extend((0..extra).map(|i| if i % 2 == 0 { Source::Fresh } else { Source::Twin }));
         let shares = vec![1.0; map.len()];
-        // Asked for every new channel, mostly of the tensor that it was asked of before.
-        let mut latest = (&[][..] as *const [f32], 0.0);
-        let mut random = |len: usize, like: &[f32]| {
-            if !std::ptr::eq(latest.0, like) {
-                latest = (like, deviation(like));
-            }
-            fresh::random(&[len], latest.1, rng).data
-        };
+        let mut random = |len: usize, deviation: f32| fresh::random(&[len], deviation, rng).data;
         Ok(group.remap(parent, &applied.graph, &map, &shares, &mut random))
     }
 }
@@ -132,7 +125,7 @@ impl Morphism for WidenCopy {
         sources.iter().zip(&shares).for_each(|(&c, share)| sums[c] += share);
         sources.iter().zip(&mut shares).for_each(|(&c, share)| *share /= sums[c]);
         let map: Vec<Source> = sources.into_iter().map(Source::Kept).collect();
-        let mut random = |len, _: &[f32]| vec![0.0; len];
+        let mut random = |len, _| vec![0.0; len];
         Ok(group.remap(parent, &applied.graph, &map, &shares, &mut random))
     }
 }
@@ -165,13 +158,4 @@ fn group_of(parent: &Network, applied: &Applied) -> (Group, usize) {
     let layout = Layout::new(&parent.graph);
     let group = Group::of(&layout, applied.step.site).expect("a step is recorded at a site");
     (group, to - from)
-}
-
-/// Root mean square of `weights`; of a fresh layer if they are all 0.
-fn deviation(weights: &[f32]) -> f32 {
-    let mean_square = weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32;
-    match mean_square > 0.0 {
-        true => mean_square.sqrt(),
-        false => 0.1,
-    }
 }

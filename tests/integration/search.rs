@@ -48,12 +48,17 @@ const REPLAYED: [&str; 10] = [
     "--quiet",
 ];
 
-/// All that a run decided, without the times at which it did.
-fn archive(folder: &Path) -> Vec<String> {
+/// The records of the newest run.
+fn records(folder: &Path) -> Vec<Record> {
     let reader = Reader::open(&folder.join("citronade.db")).unwrap();
     let newest = reader.newest_run().unwrap().unwrap();
+    reader.records(&newest.id).unwrap()
+}
+
+/// All that a run decided, without the times at which it did.
+fn archive(folder: &Path) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for record in reader.records(&newest.id).unwrap() {
+    for record in records(folder) {
         let mut value = serde_json::to_value(&record).unwrap();
         let fields = value.as_object_mut().unwrap().values_mut().next().unwrap();
         // Times, real memory, and what the machine was doing beside.
@@ -167,9 +172,7 @@ fn digits_are_searched_trained_measured_and_exported_for_real() {
 fn every_candidate_is_accounted_for_once() {
     let folder = TempDir::new().unwrap();
     check_exit(&run(folder.path(), &REPLAYED), 0);
-    let reader = Reader::open(&folder.path().join("citronade.db")).unwrap();
-    let newest = reader.newest_run().unwrap().unwrap();
-    let records = reader.records(&newest.id).unwrap();
+    let records = records(folder.path());
     let mut accepted = 0;
     let mut finished = std::collections::BTreeSet::new();
     let mut told = std::collections::BTreeSet::new();
@@ -306,10 +309,8 @@ fn a_run_that_time_cut_off_among_its_seeds_goes_on_with_them() {
 fn a_budget_of_epochs_leaves_no_candidate_open() {
     let folder = TempDir::new().unwrap();
     check_exit(&run(folder.path(), &without_training(&["--budget", "100epochs"])), 0);
-    let reader = Reader::open(&folder.path().join("citronade.db")).unwrap();
-    let newest = reader.newest_run().unwrap().unwrap();
     let (mut accepted, mut told) = (0, 0);
-    for record in reader.records(&newest.id).unwrap() {
+    for record in records(folder.path()) {
         match record {
             Record::Accepted(_) => accepted += 1,
             Record::Told(r) => told += r.candidates.len(),
@@ -324,9 +325,7 @@ fn a_budget_of_epochs_leaves_no_candidate_open() {
 fn the_front_is_trained_on_before_a_time_budget_ends() {
     let folder = TempDir::new().unwrap();
     check_exit(&run(folder.path(), &without_training(&["--budget", "12s"])), 0);
-    let reader = Reader::open(&folder.path().join("citronade.db")).unwrap();
-    let newest = reader.newest_run().unwrap().unwrap();
-    let records = reader.records(&newest.id).unwrap();
+    let records = records(folder.path());
     let refined: Vec<u64> = records
         .iter()
         .filter_map(|record| match record {
