@@ -1,6 +1,7 @@
 //! What everything around training and measuring costs: candidates a second with the `Formula`
 //! trainer and the `Metronome` runtime, one process, a real store with full synchronisation, no
-//! blobs.
+//! blobs. Once without a limit, where the formula lets networks grow for ever and making their
+//! weights is most of the work, and once with networks of the size that digits need.
 //!
 //! `cargo bench --bench engine [CANDIDATES]`
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
@@ -14,10 +15,12 @@ use citronade::device::Fake;
 use citronade::engine::Budget;
 use citronade::engine::Engine;
 use citronade::engine::Gauge;
+use citronade::engine::Limit;
 use citronade::engine::Material;
 use citronade::engine::Parts;
 use citronade::engine::RunConfig;
 use citronade::measure::Bench;
+
 use citronade::pareto::Objective;
 use citronade::search::Acceptance;
 use citronade::store::RunRecord;
@@ -29,20 +32,24 @@ fn main() {
     for (acceptance, name) in
         [(Acceptance::Density, "density"), (Acceptance::Surrogate, "surrogate")]
     {
-        let (candidates, seconds) = search(wanted, acceptance);
-        println!(
-            "{name:<10} {candidates} candidates in {seconds:.1} s: {:.0} a second",
-            candidates as f64 / seconds
-        );
+        for most in [f64::INFINITY, 5000.0] {
+            let limit = Limit { objective: Objective::Parameters, most };
+            let (candidates, seconds) = search(wanted, acceptance, limit);
+            println!(
+                "{name:<10} parameters <= {most:<6} {candidates} candidates in {seconds:.1} s: {:.0} a second",
+                candidates as f64 / seconds
+            );
+        }
     }
 }
 
 /// Runs a search of so many candidates; answers their number and the seconds it took.
-fn search(candidates: u64, acceptance: Acceptance) -> (u64, f64) {
+fn search(candidates: u64, acceptance: Acceptance, limit: Limit) -> (u64, f64) {
     let mut config = RunConfig {
         runtime: "metronome".into(),
         objectives: vec![Objective::Error, Objective::Latency, Objective::Parameters],
         budget: Budget { candidates: Some(candidates), ..Budget::default() },
+        limits: vec![limit],
         ..RunConfig::default()
     };
     config.search.acceptance = acceptance;

@@ -30,16 +30,17 @@ impl Engine {
         model_bytes: u64,
         measurement: &Measurement,
     ) -> Option<Measured> {
-        let (p50, interval) = (measurement.p50()?, measurement.interval(0.5)?);
+        let document = measurement.document();
+        let (p50, interval) = (document.latency_us.p50?, document.latency_us.p50_interval?);
         Some(Measured {
             candidate,
             round,
             latency_us: p50.0,
             latency_interval_us: interval.map(|us| us.0),
-            memory_bytes: measurement.memory_cost().map(|memory| memory.cost.0),
+            memory_bytes: document.memory_bytes.map(|memory| memory.cost.0),
             model_bytes,
-            verdict: measurement.verdict().0.to_string(),
-            json: measurement.to_json(),
+            verdict: document.verdict.to_string(),
+            json: document.to_json(),
             at_s: self.seconds(),
         })
     }

@@ -20,8 +20,9 @@ use super::verdict::Verdict;
 /// Name and version of the format.
 pub const SCHEMA: &str = "citronade.measurement.v1";
 
-#[derive(Serialize)]
-struct Written<'a> {
+/// A measurement and the figures read from it, each computed once.
+#[derive(Debug, Serialize)]
+pub struct Document<'a> {
     schema: &'static str,
     model: &'a ModelFile,
     device: &'a str,
@@ -29,12 +30,15 @@ struct Written<'a> {
     runtime_version: &'a str,
     threads: usize,
     level: Level,
-    verdict: Verdict,
+    /// Whether to trust it.
+    pub verdict: Verdict,
     reasons: Vec<String>,
     load_us: Option<Micros>,
     first_us: Option<Micros>,
-    latency_us: Latency,
-    memory_bytes: Option<MemoryCost>,
+    /// Of a run.
+    pub latency_us: Latency,
+    /// What memory the model costs.
+    pub memory_bytes: Option<MemoryCost>,
     conditions: Around<'a>,
     per_op: Option<()>,
     facts: &'a Facts,
@@ -45,24 +49,27 @@ struct Written<'a> {
     samples_us: Vec<&'a [f64]>,
 }
 
-#[derive(Serialize)]
-struct Latency {
+/// Quantiles of the runs' times.
+#[derive(Debug, Serialize)]
+pub struct Latency {
     n: usize,
     launches: usize,
     min: Option<Micros>,
     p10: Option<Micros>,
-    p50: Option<Micros>,
+    /// The median.
+    pub p50: Option<Micros>,
     p90: Option<Micros>,
     p95: Option<Micros>,
     p99: Option<Micros>,
     max: Option<Micros>,
     mad: Option<Micros>,
-    p50_interval: Option<[Micros; 2]>,
+    /// 95 % interval of the median.
+    pub p50_interval: Option<[Micros; 2]>,
     p90_interval: Option<[Micros; 2]>,
     p50_repeat_interval: Option<[Micros; 2]>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Around<'a> {
     before: Option<&'a Conditions>,
     after: Option<&'a Conditions>,
@@ -106,11 +113,23 @@ pub enum ReadMeasurementError {
     },
 }
 
+impl Document<'_> {
+    /// One `citronade.measurement.v1` object.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("numbers and texts can be written as JSON")
+    }
+}
+
 impl Measurement {
     /// One `citronade.measurement.v1` object.
     pub fn to_json(&self) -> String {
+        self.document().to_json()
+    }
+
+    /// All figures. Costs a bootstrap.
+    pub fn document(&self) -> Document<'_> {
         let (verdict, reasons) = self.verdict();
-        let written = Written {
+        Document {
             schema: SCHEMA,
             model: &self.model,
             device: &self.device,
@@ -135,8 +154,7 @@ impl Measurement {
             memory_launches: &self.memory,
             baseline_launches: &self.baseline,
             samples_us: self.launches.iter().map(|l| l.timed.samples_us.as_slice()).collect(),
-        };
-        serde_json::to_string(&written).expect("numbers and texts can be written as JSON")
+        }
     }
 
     /// Reads what [`to_json`](Self::to_json) wrote.
@@ -170,6 +188,7 @@ impl Measurement {
 }
 
 fn latency(m: &Measurement) -> Latency {
+    let intervals = m.intervals([0.5, 0.9]);
     Latency {
         n: m.samples().len(),
         launches: m.launches.len(),
@@ -181,8 +200,8 @@ fn latency(m: &Measurement) -> Latency {
         p99: m.quantile(0.99),
         max: m.quantile(1.0),
         mad: m.mad(),
-        p50_interval: m.interval(0.5),
-        p90_interval: m.interval(0.9),
+        p50_interval: intervals.map(|[p50, _]| p50),
+        p90_interval: intervals.map(|[_, p90]| p90),
         p50_repeat_interval: m.prediction_interval(),
     }
 }

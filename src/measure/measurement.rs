@@ -6,7 +6,7 @@ use crate::agent::Facts;
 use crate::agent::MemoryUse;
 use crate::agent::Timed;
 use crate::stats::Resampling;
-use crate::stats::bootstrap_launches;
+use crate::stats::bootstrap_quantiles;
 use crate::stats::mad;
 use crate::stats::median;
 use crate::stats::quantile;
@@ -112,11 +112,15 @@ impl Measurement {
 
     /// 95 % interval of a quantile, from resampling launches and samples within.
     pub fn interval(&self, q: f64) -> Option<[Micros; 2]> {
+        self.intervals([q]).map(|[interval]| interval)
+    }
+
+    /// The same of several quantiles, for the price of one.
+    pub(super) fn intervals<const N: usize>(&self, qs: [f64; N]) -> Option<[[Micros; 2]; N]> {
         let launches: Vec<Vec<f64>> =
             self.launches.iter().map(|l| l.timed.samples_us.clone()).collect();
-        let statistic = |values: &[f64]| quantile(values, q).unwrap_or(f64::NAN);
-        let interval = bootstrap_launches(&launches, statistic, Resampling::default())?;
-        Some(interval.map(Micros))
+        let intervals = bootstrap_quantiles(&launches, qs, Resampling::default())?;
+        Some(intervals.map(|interval| interval.map(Micros)))
     }
 
     /// Median absolute deviation over all samples.

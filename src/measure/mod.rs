@@ -16,6 +16,8 @@ mod verdict;
 
 pub use bench::Bench;
 pub use bench::measure;
+pub use document::Document;
+pub use document::Latency;
 pub use document::ReadMeasurementError;
 pub use document::SCHEMA;
 pub use error::MeasureError;

@@ -42,12 +42,14 @@ pub(super) fn ridge(inputs: &DMatrix<f64>, missing: &DMatrix<f64>, free_bias: bo
         DMatrix::from_fn(m.nrows(), m.ncols(), |r, c| m[(r, c)] - mean[c])
     };
     let (x, y) = (centred(inputs, &input_mean), centred(missing, &missing_mean));
-    let mut gram = x.tr_mul(&x);
+    // `tr_mul` would take a dot product for each entry; a product of matrices is blocked.
+    let transposed = x.transpose();
+    let mut gram = &transposed * &x;
     let size = gram.nrows();
     let ridge = RIDGE * gram.trace() / size as f64 + f64::MIN_POSITIVE.sqrt();
     (0..size).for_each(|i| gram[(i, i)] += ridge);
     let change = match Cholesky::new(gram) {
-        Some(factor) => factor.solve(&x.tr_mul(&y)).transpose(),
+        Some(factor) => factor.solve(&(&transposed * &y)).transpose(),
         None => DMatrix::zeros(y.ncols(), size),
     };
     let intercept = missing_mean - &input_mean * change.transpose();
@@ -93,16 +95,25 @@ pub(super) fn patches(seen: &Tensor, op: &Op, rng: &mut ChaCha8Rng) -> DMatrix<f
     let [samples, channels, height, width] =
         seen.shape[..].try_into().expect("a convolution reads images");
     let size = out_size(conv, [height, width]);
-    let rows = chosen(samples * size[0] * size[1], rng);
-    let taps = conv.kernel[0] * conv.kernel[1];
-    DMatrix::from_fn(rows.len(), channels * taps, |r, c| {
-        let (sample, at) = (rows[r] / (size[0] * size[1]), rows[r] % (size[0] * size[1]));
-        let (channel, tap) = (c / taps, c % taps);
-        let y = position(conv, 0, at / size[1], tap / conv.kernel[1], height);
-        let x = position(conv, 1, at % size[1], tap % conv.kernel[1], width);
-        let at = |(y, x)| ((sample * channels + channel) * height + y) * width + x;
-        y.zip(x).map_or(0.0, |inside| f64::from(seen.data[at(inside)]))
-    })
+    let rows: Vec<(usize, [usize; 2])> = chosen(samples * size[0] * size[1], rng)
+        .into_iter()
+        .map(|row| (row / (size[0] * size[1]), row % (size[0] * size[1])))
+        .map(|(sample, at)| (sample * channels * height * width, [at / size[1], at % size[1]]))
+        .collect();
+    let mut patches = DMatrix::zeros(rows.len(), channels * conv.kernel[0] * conv.kernel[1]);
+    let taps = (0..conv.kernel[0]).flat_map(|y| (0..conv.kernel[1]).map(move |x| (y, x)));
+    let reads = (0..channels).flat_map(|channel| taps.clone().map(move |tap| (channel, tap)));
+    for (mut column, (channel, (tap_y, tap_x))) in patches.column_iter_mut().zip(reads) {
+        let offset = channel * height * width;
+        for (value, (image, out)) in column.iter_mut().zip(&rows) {
+            let y = position(conv, 0, out[0], tap_y, height);
+            let x = position(conv, 1, out[1], tap_x, width);
+            if let Some((y, x)) = y.zip(x) {
+                *value = f64::from(seen.data[image + offset + y * width + x]);
+            }
+        }
+    }
+    patches
 }
 
 /// `weight` as a matrix, a row an output.

@@ -20,78 +20,98 @@ impl Default for Resampling {
     }
 }
 
-/// An interval of `statistic` over independent `values`; `None` of an empty sample.
+/// An interval of each `q`-quantile over all values of several launches, where the launch is the
+/// independent sample; `None` if there is no value. Empty launches are ignored.
 ///
-/// Costs `resamples` evaluations of `statistic`. Deterministic.
+/// Draws launches with replacement, then as many values within each. Launches differ more than
+/// the values inside one, so this is wider than an interval over all values alike: with `n` values
+/// in each of `g` launches, by up to `√n`. The inner draw makes it a little wide, which offsets the
+/// narrowness, `√((g-1)/g)`, of percentiles of few launches. Of a single launch it can only tell
+/// the spread inside. Deterministic.
+///
+/// Costs one sort and `resamples` countings of all values: a resample is never sorted, for it is told
+/// by how often each value came.
 ///
 /// # Source
 ///
 /// Percentile method in Efron, *Bootstrap Methods: Another Look at the Jackknife*, Annals of
-/// Statistics 1979.
-pub fn bootstrap(
-    values: &[f64],
-    statistic: impl Fn(&[f64]) -> f64,
-    how: Resampling,
-) -> Option<[f64; 2]> {
-    if values.is_empty() {
-        return None;
-    }
-    percentiles(how, |random, resample| {
-        draw(values, random, resample);
-        statistic(resample)
-    })
-}
-
-/// An interval of `statistic` over all values of several launches, where the launch is the
-/// independent sample; `None` if there is no value. Empty launches are ignored.
-///
-/// Draws launches with replacement, then as many values within each. Launches differ more than
-/// the values inside one, so this is wider than [`bootstrap`] over all values: with `n` values in
-/// each of `g` launches, by up to `√n`. The inner draw makes it a little wide, which offsets the
-/// narrowness, `√((g-1)/g)`, of percentiles of few launches. Of a single launch it can only tell
-/// the spread inside.
-///
-/// # Source
-///
-/// Section 3.8 of Davison, Hinkley, *Bootstrap Methods and their Application*, 1997; for timings:
-/// Kalibera, Jones, *Rigorous Benchmarking in Reasonable Time*, ISMM 2013.
-pub fn bootstrap_launches(
+/// Statistics 1979; section 3.8 of Davison, Hinkley, *Bootstrap Methods and their Application*,
+/// 1997; for timings: Kalibera, Jones, *Rigorous Benchmarking in Reasonable Time*, ISMM 2013.
+pub fn bootstrap_quantiles<const N: usize>(
     launches: &[Vec<f64>],
-    statistic: impl Fn(&[f64]) -> f64,
+    qs: [f64; N],
     how: Resampling,
-) -> Option<[f64; 2]> {
-    let launches: Vec<&Vec<f64>> = launches.iter().filter(|l| !l.is_empty()).collect();
-    if launches.is_empty() {
-        return None;
-    }
-    percentiles(how, |random, resample| {
-        for _ in 0..launches.len() {
-            draw(launches[random.below(launches.len())], random, resample);
-        }
-        statistic(resample)
-    })
-}
-
-/// Appends as many draws with replacement as there are values.
-fn draw(values: &[f64], random: &mut SplitMix64, resample: &mut Vec<f64>) {
-    resample.extend((0..values.len()).map(|_| values[random.below(values.len())]));
-}
-
-/// The interval between the outer quantiles of what `once` gives.
-fn percentiles(
-    how: Resampling,
-    mut once: impl FnMut(&mut SplitMix64, &mut Vec<f64>) -> f64,
-) -> Option<[f64; 2]> {
+) -> Option<[[f64; 2]; N]> {
+    let ranked = Ranked::of(launches)?;
     let mut random = SplitMix64::new(how.seed);
-    let mut resample = Vec::new();
-    let outcomes: Vec<f64> = (0..how.resamples)
-        .map(|_| {
-            resample.clear();
-            once(&mut random, &mut resample)
-        })
-        .collect();
+    let mut counts = vec![0; ranked.values.len()];
+    let mut outcomes = [const { Vec::new() }; N];
+    for _ in 0..how.resamples {
+        counts.fill(0);
+        let drawn = ranked.draw(&mut random, &mut counts);
+        for (q, outcomes) in qs.iter().zip(&mut outcomes) {
+            outcomes.push(ranked.quantile(*q, &counts, drawn));
+        }
+    }
     let tail = (1.0 - how.level) / 2.0;
-    Some([quantile(&outcomes, tail)?, quantile(&outcomes, 1.0 - tail)?])
+    Some(outcomes.map(|o| [tail, 1.0 - tail].map(|q| quantile(&o, q).unwrap_or(f64::NAN))))
+}
+
+/// All values in order, and for each launch where its own stand in it.
+struct Ranked {
+    values: Vec<f64>,
+    launches: Vec<Vec<usize>>,
+}
+
+impl Ranked {
+    /// `None` if there is no value.
+    fn of(launches: &[Vec<f64>]) -> Option<Ranked> {
+        let launches = launches.iter().filter(|l| !l.is_empty());
+        let mut tagged: Vec<(f64, usize)> = launches
+            .clone()
+            .enumerate()
+            .flat_map(|(launch, values)| values.iter().map(move |v| (*v, launch)))
+            .collect();
+        tagged.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut ranks = vec![Vec::new(); launches.count()];
+        for (rank, (_, launch)) in tagged.iter().enumerate() {
+            ranks[*launch].push(rank);
+        }
+        let values: Vec<f64> = tagged.into_iter().map(|(value, _)| value).collect();
+        (!values.is_empty()).then_some(Ranked { values, launches: ranks })
+    }
+
+    /// Counts how often each value comes in one resample; answers how many were drawn.
+    fn draw(&self, random: &mut SplitMix64, counts: &mut [u32]) -> usize {
+        let mut drawn = 0;
+        for _ in 0..self.launches.len() {
+            let launch = &self.launches[random.below(self.launches.len())];
+            for _ in 0..launch.len() {
+                counts[launch[random.below(launch.len())]] += 1;
+            }
+            drawn += launch.len();
+        }
+        drawn
+    }
+
+    /// The `q`-quantile, of the type of [`quantile`], of a sample of `drawn` values that holds
+    /// each value so often.
+    fn quantile(&self, q: f64, counts: &[u32], drawn: usize) -> f64 {
+        let at = q.clamp(0.0, 1.0) * (drawn - 1) as f64;
+        let (below, share) = (at.floor() as usize, at.fract());
+        let mut seen = 0;
+        let holds = |count: &u32, seen: &mut usize, nth: usize| {
+            *seen += *count as usize;
+            *seen > nth
+        };
+        let low = counts.iter().position(|c| holds(c, &mut seen, below)).expect("drawn so many");
+        let low_value = self.values[low];
+        if share == 0.0 || seen > below + 1 {
+            return low_value;
+        }
+        let rest = counts[low + 1..].iter().position(|c| *c > 0).expect("drawn so many");
+        low_value * (1.0 - share) + self.values[low + 1 + rest] * share
+    }
 }
 
 #[cfg(test)]
@@ -100,35 +120,68 @@ mod tests {
     use super::super::quantile::median;
     use super::*;
 
-    fn mean(values: &[f64]) -> f64 {
-        values.iter().sum::<f64>() / values.len() as f64
-    }
-
     fn normal(random: &mut SplitMix64) -> f64 {
         normal_quantile((random.below(1 << 40) as f64 + 0.5) / (1u64 << 40) as f64)
     }
 
+    /// The same interval from samples that are really drawn.
+    fn literally(launches: &[Vec<f64>], q: f64, how: Resampling) -> [f64; 2] {
+        let mut random = SplitMix64::new(how.seed);
+        let sorted: Vec<Vec<f64>> = launches
+            .iter()
+            .map(|launch| {
+                let mut sorted = launch.clone();
+                sorted.sort_by(f64::total_cmp);
+                sorted
+            })
+            .collect();
+        let outcomes: Vec<f64> = (0..how.resamples)
+            .map(|_| {
+                let mut resample = Vec::new();
+                for _ in 0..sorted.len() {
+                    let launch = &sorted[random.below(sorted.len())];
+                    resample.extend((0..launch.len()).map(|_| launch[random.below(launch.len())]));
+                }
+                quantile(&resample, q).unwrap()
+            })
+            .collect();
+        let tail = (1.0 - how.level) / 2.0;
+        [tail, 1.0 - tail].map(|q| quantile(&outcomes, q).unwrap())
+    }
+
+    fn one(launches: &[Vec<f64>], q: f64, how: Resampling) -> Option<[f64; 2]> {
+        bootstrap_quantiles(launches, [q], how).map(|[interval]| interval)
+    }
+
+    fn random_launches(random: &mut SplitMix64) -> Vec<Vec<f64>> {
+        let values = |random: &mut SplitMix64| {
+            // Some values come more than once.
+            (0..1 + random.below(40)).map(|_| (random.below(60) as f64).sqrt()).collect()
+        };
+        (0..1 + random.below(6)).map(|_| values(random)).collect()
+    }
+
     #[test]
-    fn the_interval_of_a_mean_is_that_of_the_central_limit_theorem() {
-        let mut random = SplitMix64::new(1);
-        let values: Vec<f64> = (0..400).map(|_| normal(&mut random)).collect();
-        let how = Resampling { resamples: 20_000, ..Resampling::default() };
-        let [low, high] = bootstrap(&values, mean, how).unwrap();
-        let centre = mean(&values);
-        let variance = values.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / 400.0;
-        let expected = 1.96 * (variance / 400.0).sqrt();
-        assert!((high - centre - expected).abs() < 0.05 * expected, "{high} {expected}");
-        assert!((centre - low - expected).abs() < 0.05 * expected, "{low} {expected}");
+    fn counting_gives_what_drawing_and_sorting_gives() {
+        let mut random = SplitMix64::new(11);
+        for seed in 0..60 {
+            let launches = random_launches(&mut random);
+            let q = [0.0, 0.1, 0.5, 0.77, 0.9, 1.0][random.below(6)];
+            let how = Resampling { level: 0.9, resamples: 40, seed };
+            let [_, counted] = bootstrap_quantiles(&launches, [0.3, q], how).unwrap();
+            let drawn = literally(&launches, q, how);
+            let gap = (0..2).map(|i| (counted[i] - drawn[i]).abs()).fold(0.0, f64::max);
+            assert!(gap < 1e-9, "{launches:?} {q}: {counted:?} {drawn:?}");
+        }
     }
 
     #[test]
     fn nine_intervals_of_ten_hold_the_true_median() {
         let mut random = SplitMix64::new(2);
         let how = |seed| Resampling { level: 0.9, resamples: 300, seed };
-        let statistic = |v: &[f64]| median(v).expect("not empty");
         let held = (0..400).filter(|&seed| {
             let values: Vec<f64> = (0..40).map(|_| normal(&mut random)).collect();
-            let [low, high] = bootstrap(&values, statistic, how(seed)).unwrap();
+            let [low, high] = one(&[values], 0.5, how(seed)).unwrap();
             low <= 0.0 && 0.0 <= high
         });
         let held = held.count();
@@ -138,42 +191,29 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_interval_and_another_seed_another() {
         let values: Vec<f64> = (0..50).map(|i| f64::from(i * i % 37)).collect();
-        let at = |seed| bootstrap(&values, mean, Resampling { seed, ..Resampling::default() });
+        let at = |seed| {
+            let how = Resampling { seed, ..Resampling::default() };
+            one(std::slice::from_ref(&values), 0.6, how)
+        };
         assert_eq!(at(3), at(3));
-        assert_ne!(at(3), at(4));
+        assert!((4..20).any(|seed| at(seed) != at(3)));
     }
 
     #[test]
     fn an_interval_of_nothing_is_none() {
-        assert_eq!(bootstrap(&[], mean, Resampling::default()), None);
-        assert_eq!(bootstrap_launches(&[], mean, Resampling::default()), None);
-        assert_eq!(bootstrap_launches(&[vec![], vec![]], mean, Resampling::default()), None);
+        assert_eq!(one(&[], 0.5, Resampling::default()), None);
+        assert_eq!(one(&[vec![], vec![]], 0.5, Resampling::default()), None);
     }
 
     #[test]
-    fn launches_that_differ_widen_the_interval() {
-        let launches: Vec<Vec<f64>> = (0..6)
-            .map(|l| (0..100).map(|i| f64::from(10 * l) + f64::from(i % 3)).collect())
-            .collect();
-        let all = launches.concat();
-        let width = |[low, high]: [f64; 2]| high - low;
-        let flat = width(bootstrap(&all, mean, Resampling::default()).unwrap());
-        let by_launch = width(bootstrap_launches(&launches, mean, Resampling::default()).unwrap());
-        assert!(by_launch > 5.0 * flat, "{by_launch} {flat}");
-    }
-
-    #[test]
-    fn a_single_launch_tells_the_spread_inside_it() {
-        let values: Vec<f64> = (0..60).map(|i| f64::from(i * i % 37)).collect();
-        let how = Resampling { resamples: 4000, ..Resampling::default() };
-        let [low, high] = bootstrap_launches(std::slice::from_ref(&values), mean, how).unwrap();
-        let [expected_low, expected_high] = bootstrap(&values, mean, how).unwrap();
-        assert!((low - expected_low).abs() < 0.3 && (high - expected_high).abs() < 0.3);
-        assert!(high - low > 4.0, "{low} {high}");
+    fn empty_launches_are_ignored() {
+        let values: Vec<f64> = (0..20).map(f64::from).collect();
+        let with = one(&[vec![], values.clone()], 0.5, Resampling::default());
+        assert_eq!(with, one(&[values], 0.5, Resampling::default()));
     }
 
     /// 19 of 20 intervals over launches should hold the truth; with eight launches the percentile
-    /// method holds a little less, an interval over single values almost never.
+    /// method holds a little less, an interval that takes all values alike almost never.
     #[test]
     fn intervals_over_launches_hold_the_truth_where_those_over_values_do_not() {
         let mut random = SplitMix64::new(5);
@@ -185,12 +225,24 @@ mod tests {
                     (0..50).map(|_| shift + 0.1 * normal(&mut random)).collect()
                 })
                 .collect();
+            let truth = 0.0;
             let how = Resampling { level: 0.95, resamples: 300, seed };
-            let holds = |[low, high]: [f64; 2]| usize::from(low <= 0.0 && 0.0 <= high);
-            held += holds(bootstrap_launches(&launches, mean, how).unwrap());
-            held_flat += holds(bootstrap(&launches.concat(), mean, how).unwrap());
+            let holds = |[low, high]: [f64; 2]| usize::from(low <= truth && truth <= high);
+            held += holds(one(&launches, 0.5, how).unwrap());
+            held_flat += holds(one(&[launches.concat()], 0.5, how).unwrap());
         }
         assert!(held >= 170, "{held} of 200");
         assert!(held_flat < 100, "{held_flat} of 200");
+    }
+
+    #[test]
+    fn one_launch_gives_the_interval_of_its_order_statistics() {
+        let values: Vec<f64> = (0..101).map(f64::from).collect();
+        let how = Resampling { resamples: 4000, ..Resampling::default() };
+        let [low, high] = one(std::slice::from_ref(&values), 0.5, how).unwrap();
+        // The rank of a median is binomial: 50 ± 1.96 √(101/4).
+        let expected = 1.96 * (101.0_f64 / 4.0).sqrt();
+        assert!((50.0 - low - expected).abs() <= 1.0 && (high - 50.0 - expected).abs() <= 1.0);
+        assert_eq!(median(&values), Some(50.0));
     }
 }

@@ -10,8 +10,7 @@ mod rank;
 mod special;
 
 pub use bootstrap::Resampling;
-pub use bootstrap::bootstrap;
-pub use bootstrap::bootstrap_launches;
+pub use bootstrap::bootstrap_quantiles;
 pub use density::Density;
 pub use distribution::normal_quantile;
 pub use distribution::student_quantile;

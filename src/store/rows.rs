@@ -1,4 +1,6 @@
 //! Read models: what fronts, tables and reports need of a candidate, without graphs and samples.
+use std::collections::BTreeMap;
+
 use rusqlite::Connection;
 use rusqlite::params;
 
@@ -353,11 +355,12 @@ pub(super) fn told(c: &Connection, run: &str) -> Result<Vec<Told>> {
 
 /// Where the candidates of `run` went.
 pub(super) fn counts(c: &Connection, run: &str) -> Result<Counts> {
+    // Without the index: reading a table in its own order is three times as fast as by lookups.
     let ended = "SELECT count(*) FILTER (WHERE kind = 'killed-before-training'),
                         count(*) FILTER (WHERE kind = 'stopped-in-training'),
                         count(*) FILTER (WHERE kind IN ('diverged', 'failed')),
                         coalesce(sum(epochs), 0), coalesce(sum(epochs_saved), 0)
-                 FROM ended WHERE run = ?1";
+                 FROM ended NOT INDEXED WHERE run = ?1";
     let mut counts = c.query_row(ended, [run], |row| {
         Ok(Counts {
             killed_before_training: row.get(0)?,
@@ -368,12 +371,18 @@ pub(super) fn counts(c: &Connection, run: &str) -> Result<Counts> {
             ..Counts::default()
         })
     })?;
-    let trained = "SELECT count(*), coalesce(sum(epochs), 0) FROM training AS t
-                   WHERE run = ?1 AND NOT EXISTS (SELECT 1 FROM ended AS e
-                       WHERE e.run = t.run AND e.candidate = t.candidate)";
-    let epochs: u64;
-    (counts.trained, epochs) = c.query_row(trained, [run], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    counts.epochs += epochs;
+    let of = |sql: &str| -> Result<(u64, u64)> {
+        c.query_row(sql, [run], |row| Ok((row.get(0)?, row.get(1)?)))
+    };
+    let (all, epochs_of_all) =
+        of("SELECT count(*), coalesce(sum(epochs), 0) FROM training NOT INDEXED WHERE run = ?1")?;
+    // Most that ended were never trained: asking those few for their training is cheaper than asking
+    // all that were trained for their end.
+    let (given_up, epochs_given_up) = of("SELECT count(*), coalesce(sum(t.epochs), 0)
+         FROM ended AS e NOT INDEXED CROSS JOIN training AS t ON t.run = e.run AND t.candidate = e.candidate
+         WHERE e.run = ?1 AND e.kind <> 'killed-before-training'")?;
+    counts.trained = all - given_up;
+    counts.epochs += epochs_of_all - epochs_given_up;
     let accepted = "SELECT count(*) FROM candidate WHERE run = ?1";
     counts.accepted = c.query_row(accepted, [run], |row| row.get(0))?;
     counts.proposed = proposed(c, run)?;
@@ -386,9 +395,18 @@ fn proposed(c: &Connection, run: &str) -> Result<u64> {
                 FROM told WHERE run = ?1";
     let (told, generation): (u64, i64) =
         c.query_row(told, [run], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let since = "SELECT coalesce(sum(looked_at), 0) FROM (
-                     SELECT max(proposed) AS looked_at FROM candidate
-                     WHERE run = ?1 AND generation > ?2 GROUP BY generation)";
-    let since: u64 = c.query_row(since, params![run, generation], |row| row.get(0))?;
-    Ok(told + since)
+    // Candidates are numbered as they come, so what came since stands at the end.
+    let newest = "SELECT generation, proposed FROM candidate WHERE run = ?1 ORDER BY id DESC";
+    let mut statement = c.prepare(newest)?;
+    let rows = statement.query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut since: BTreeMap<i64, u64> = BTreeMap::new();
+    for row in rows {
+        let (of, looked_at): (i64, u64) = row?;
+        if of <= generation {
+            break;
+        }
+        let most = since.entry(of).or_default();
+        *most = looked_at.max(*most);
+    }
+    Ok(told + since.values().sum::<u64>())
 }
