@@ -1,5 +1,7 @@
 //! `citronade measure`.
 use std::fmt::Write;
+use std::time::Duration;
+use std::time::Instant;
 
 use crate::device;
 use crate::measure::Bench;
@@ -11,6 +13,9 @@ use super::Exit;
 use super::args::Measure;
 use super::exit::UsageError;
 use super::output;
+
+/// Longest time without a sign of life.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// Measures a model and says whether the figures can be trusted.
 pub fn run(args: &Measure, json: bool) -> anyhow::Result<Exit> {
@@ -25,10 +30,21 @@ pub fn run(args: &Measure, json: bool) -> anyhow::Result<Exit> {
     if let Some(missing) = missing {
         output::note(&format!("warning: {missing}; tract is used instead"));
     }
-    let found = bench.measure(&args.model, &plan)?;
+    let found = bench.measure_watched(&args.model, &plan, &mut tell_now_and_then())?;
     match json {
         true => output::result(&found.to_json()),
         false => output::result(&text(&found)),
+    }
+}
+
+/// Says how far it is, but not oftener than every few seconds.
+fn tell_now_and_then() -> impl FnMut(u32, u32) {
+    let mut last = Instant::now();
+    move |done, of| {
+        if last.elapsed() > SILENCE {
+            output::note(&format!("{done} of {of} launches are done"));
+            last = Instant::now();
+        }
     }
 }
 

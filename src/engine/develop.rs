@@ -142,7 +142,8 @@ pub fn develop(
     Ok(Developed { network, error, curve: report.curve, stopped: report.stopped, outcomes })
 }
 
-fn is_approximate(name: &str) -> bool {
+/// Does this morphism change what the network computes?
+pub(super) fn is_approximate(name: &str) -> bool {
     morphism::by_name(name).is_ok_and(|m| m.exactness() == Exactness::Approximate)
 }
 

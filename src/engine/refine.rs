@@ -11,8 +11,10 @@ use std::collections::BTreeSet;
 use crate::search::Generation;
 use crate::search::Origin;
 use crate::search::Proposal;
+use crate::store::Accepted;
 use crate::store::CandidateId;
 use crate::store::EndKind;
+use crate::store::Trained;
 
 use super::Engine;
 use super::EngineError;
@@ -20,6 +22,7 @@ use super::Event;
 use super::FINAL_ROUNDS;
 use super::RunConfig;
 use super::State;
+use super::develop::is_approximate;
 use super::lanes;
 use super::plan::Start;
 use super::plan::epochs_of;
@@ -79,7 +82,8 @@ impl Engine {
         let mut members: Vec<(f64, CandidateId, f64)> = front
             .filter_map(|member| {
                 let trained = all[&member.candidate].trained.as_ref()?;
-                let an_epoch = trained.train_s / trained.curve.len().max(1) as f64;
+                let spent = epochs_spent(&self.config, &all[&member.candidate].accepted, trained);
+                let an_epoch = trained.train_s / spent.max(1.0);
                 Some((trained.error, member.candidate, f64::from(epochs) * an_epoch))
             })
             .collect();
@@ -96,9 +100,9 @@ impl State {
         let share = config.training.share_of_refinement;
         let budget = config.budget.seconds.filter(|_| share > 0.0);
         let newest = self.candidates().values().rev();
-        let trained = newest.filter_map(|c| Some((c.accepted.macs, c.trained.as_ref()?)));
-        let (seconds, work) = trained.take(TRAININGS).fold((0.0, 0.0), |(s, w), (macs, t)| {
-            (s + t.train_s, w + t.curve.len() as f64 * macs as f64)
+        let trained = newest.filter_map(|c| Some((&c.accepted, c.trained.as_ref()?)));
+        let (seconds, work) = trained.take(TRAININGS).fold((0.0, 0.0), |(s, w), (accepted, t)| {
+            (s + t.train_s, w + epochs_spent(config, accepted, t) * accepted.macs as f64)
         });
         let Some(budget) = budget.filter(|_| seconds > 0.0) else { return f64::INFINITY };
         let epochs = f64::from(epochs_of(config, Start::Refinement, images));
@@ -106,6 +110,16 @@ impl State {
         let largest_seed = first.map(|c| c.accepted.macs).max().unwrap_or(0) as f64;
         (share * budget / CAUTION / epochs * work / seconds).max(2.0 * largest_seed)
     }
+}
+
+/// Epochs that a candidate was trained for, those of imitating its parent with them: each of these
+/// costs a third more, for the parent's outputs.
+fn epochs_spent(config: &RunConfig, accepted: &Accepted, trained: &Trained) -> f64 {
+    let imitated = match accepted.steps.iter().any(|step| is_approximate(&step.morphism)) {
+        true => config.training.epochs_of_distillation,
+        false => 0,
+    };
+    trained.curve.len() as f64 + 4.0 / 3.0 * f64::from(imitated)
 }
 
 /// Who is trained on, and how long that takes.

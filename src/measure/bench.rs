@@ -124,10 +124,27 @@ impl Bench {
     ///
     /// [`MeasureError::Model`] if the file cannot be read here, else [`MeasureError::Device`].
     pub fn measure(&mut self, model: &Path, plan: &Plan) -> Result<Measurement, MeasureError> {
+        self.measure_watched(model, plan, &mut |_, _| {})
+    }
+
+    /// As [`measure`](Self::measure); `watch` is told before each launch how many of how many are
+    /// done.
+    ///
+    /// # Errors
+    ///
+    /// As for [`measure`](Self::measure).
+    pub fn measure_watched(
+        &mut self,
+        model: &Path,
+        plan: &Plan,
+        watch: &mut dyn FnMut(u32, u32),
+    ) -> Result<Measurement, MeasureError> {
         let file = read(model)?;
+        let all = plan.launches + plan.memory_launches;
         let mut crashes = 0;
         let mut launches = Vec::with_capacity(plan.launches as usize);
         while launches.len() < plan.launches as usize {
+            watch(launches.len() as u32, all);
             match self.time(&file, plan) {
                 Ok(launch) => launches.push(launch),
                 Err(error) if error.is_transient() && crashes == 0 && !is_hung(&error) => {
@@ -136,7 +153,10 @@ impl Bench {
                 Err(error) => return Err(error),
             }
         }
-        let memory = (0..plan.memory_launches).map(|_| self.weigh(Some(&file), plan));
+        let memory = (0..plan.memory_launches).map(|launch| {
+            watch(plan.launches + launch, all);
+            self.weigh(Some(&file), plan)
+        });
         let memory = memory.collect::<Result<_, _>>()?;
         let measurement = self.measurement(file, plan, launches, memory);
         self.noise.learn(&measurement);

@@ -98,12 +98,17 @@ impl Front {
         let front = told.map(|told| told.front).unwrap_or_default();
         let mut members = Vec::new();
         let mut others = Vec::new();
-        for mut candidate in with_families(reader.trained(&run.id)?) {
+        let rows = reader.trained(&run.id)?;
+        let of_refinements = rows.iter().filter(|row| row.is_refinement);
+        let replaced: BTreeSet<CandidateId> = of_refinements.filter_map(|row| row.parent).collect();
+        for mut candidate in with_families(rows) {
             match front.iter().find(|m| m.candidate == candidate.row.id) {
                 Some(member) => {
                     as_told(&mut candidate.row, member, &objectives);
                     members.push(candidate);
                 }
+                // What it was trained on to stands in its place.
+                None if replaced.contains(&candidate.row.id) => {}
                 None => others.push(candidate),
             }
         }

@@ -31,6 +31,8 @@ pub struct CandidateRow {
     pub id: CandidateId,
     /// Whose weights it inherits.
     pub parent: Option<CandidateId>,
+    /// Is it its parent trained on, without a morphism between?
+    pub is_refinement: bool,
     /// Counted from 0, the seeds.
     pub generation: u32,
     /// Trainable parameters.
@@ -190,7 +192,8 @@ fn row_of(rows: &mut [CandidateRow], id: CandidateId) -> &mut CandidateRow {
 
 fn accepted(c: &Connection, run: &str, which: Which) -> Result<Vec<CandidateRow>> {
     let sql = format!(
-        "SELECT id, parent, generation, parameters, macs, predicted_latency_us
+        "SELECT id, parent, generation, parameters, macs, predicted_latency_us,
+                parent IS NOT NULL AND steps_json = '[]'
          FROM candidate WHERE run = ?1 AND {} ORDER BY id",
         which.holds("id")
     );
@@ -202,6 +205,7 @@ fn accepted(c: &Connection, run: &str, which: Which) -> Result<Vec<CandidateRow>
             parameters: row.get(3)?,
             macs: row.get(4)?,
             predicted_latency_us: row.get(5)?,
+            is_refinement: row.get(6)?,
             rounds: Vec::new(),
             measurement: None,
             training: None,

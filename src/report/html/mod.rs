@@ -111,7 +111,10 @@ fn facts(front: &Front) -> Vec<(&'static str, String)> {
 fn front(page: &mut Page, front: &Front) {
     page.section("Front");
     if front.members.is_empty() {
-        page.paragraph("No trained candidate keeps the limits yet.");
+        page.paragraph(match front.limits.is_empty() {
+            true => "The first generation is not complete yet.",
+            false => "No trained candidate keeps the limits yet.",
+        });
         return;
     }
     page.picture(&chart::front(front));
