@@ -69,10 +69,12 @@ def main(folder):
         grid = [end * step / 600 for step in range(601)]
         curves = {name: [mean([at(points, s) for points in runs]) for s in grid] for name, runs in traces.items()}
         finals = sorted(((values[-1], name) for name, values in curves.items()), reverse=True)
-        print(f"\n{data}: mean hypervolume of {min(map(len, traces.values()))} seeds or more")
-        for volume, name in finals:
-            each = ", ".join(f"{points[-1][1]:.4f}" for points in traces[name])
-            print(f"  {name:<11} {volume:.4f}   (seeds: {each})")
+        print(f"\n{data}: mean hypervolume of {min(map(len, traces.values()))} seeds or more, and of each at the end")
+        moments = [end * part / 10 for part in (1, 2, 4, 6, 8, 10)]
+        print(" " * 13 + "".join(f"{second:7.0f} s" for second in moments))
+        for _, name in finals:
+            means = "".join(f"{mean([at(points, s) for points in traces[name]]):9.4f}" for s in moments)
+            print(f"  {name:<11}{means}   ({', '.join(f'{points[-1][1]:.4f}' for points in traces[name])})")
         if len(finals) > 1:
             (_, best), (volume, second) = finals[:2]
             fast, slow = reach(traces[best], volume, grid), reach(traces[second], volume, grid)

@@ -2,6 +2,8 @@
 use crate::pareto::Objective;
 use crate::pareto::Value;
 use crate::pareto::front as plain_front;
+use crate::stats::median;
+use crate::store::CandidateId;
 use crate::store::Told;
 
 use super::Candidate;
@@ -144,9 +146,9 @@ fn axis_title(objective: Objective, front: &Front) -> String {
     }
 }
 
-/// Errors that span more than this are drawn on a logarithmic axis, else the good ones lie in a line
-/// along the bottom.
-const WIDE: f64 = 10.0;
+/// Errors are drawn on a logarithmic axis if the largest is this many times the median member's, else
+/// most would lie in a line along the bottom.
+const WIDE: f64 = 4.0;
 
 /// Members with their intervals fit; what is far worse than every member does not stretch it.
 pub(super) fn front_axes(front: &Front, objective: Objective) -> (Axis, Axis) {
@@ -158,10 +160,11 @@ pub(super) fn front_axes(front: &Front, objective: Objective) -> (Axis, Axis) {
     let error = |c: &Candidate| c.row.value(Objective::Error);
     let highest = front.members.iter().filter_map(error).map(|v| v.interval[1]);
     let member_most = highest.fold(0.0, f64::max);
-    let member_least = front.members.iter().filter_map(error).map(|v| v.value);
-    let member_least = member_least.fold(f64::INFINITY, f64::min);
-    if member_least > 0.0 && member_most > WIDE * member_least {
-        return (x, Axis::around([member_least, member_most].into_iter()));
+    let errors: Vec<f64> = front.members.iter().filter_map(error).map(|v| v.value).collect();
+    let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
+    let is_wide = median(&errors).is_some_and(|middle| member_most > WIDE * middle);
+    if least > 0.0 && is_wide {
+        return (x, Axis::around([least, member_most].into_iter()));
     }
     let cap = if member_most > 0.0 { 1.35 * member_most } else { 1.0 };
     let other = all().filter_map(error).map(|v| v.value.min(cap));
@@ -231,15 +234,20 @@ fn others(front: &Front, plane: &Plane, objective: Objective, items: &mut Vec<It
     outside
 }
 
+/// Members that are best in these two objectives; the others of the front are good for another.
+fn corners(front: &Front, objective: Objective) -> Vec<(CandidateId, [f64; 2])> {
+    let of = |m: &Candidate| values(m, objective).map(|[x, y]| (m.row.id, [x.value, y.value]));
+    let all: Vec<(CandidateId, [f64; 2])> = front.members.iter().filter_map(of).collect();
+    let points: Vec<[f64; 2]> = all.iter().map(|(_, point)| *point).collect();
+    plain_front(&points).into_iter().map(|i| all[i]).collect()
+}
+
 /// What the members dominate in these two objectives.
 fn staircase(front: &Front, plane: &Plane, objective: Objective) -> Option<Item> {
-    let points: Vec<[f64; 2]> = front
-        .members
-        .iter()
-        .filter_map(|m| values(m, objective).map(|[x, y]| [x.value, y.value]))
-        .collect();
-    let mut corners: Vec<[f64; 2]> = plain_front(&points).into_iter().map(|i| points[i]).collect();
+    let mut corners: Vec<[f64; 2]> =
+        corners(front, objective).into_iter().map(|(_, point)| point).collect();
     corners.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    let is_empty = corners.is_empty();
     let mut path = Vec::new();
     let mut height = plane.y.high;
     for [x, y] in corners {
@@ -250,10 +258,14 @@ fn staircase(front: &Front, plane: &Plane, objective: Objective) -> Option<Item>
     path.push(plane.clamped(plane.x.high, height));
     let stairs =
         || Item::Line { points: path, role: Role::Muted, width: 1.2, opacity: 0.7, dashed: false };
-    (!points.is_empty()).then(stairs)
+    (!is_empty).then(stairs)
 }
 
+/// Radius of a member that is best in the two objectives of the plot, and of another.
+const RADII: [f64; 2] = [5.5, 3.8];
+
 fn members(front: &Front, plane: &Plane, objective: Objective) -> Vec<Item> {
+    let best = corners(front, objective);
     let mut bars = Vec::new();
     let mut marks = Vec::new();
     for member in &front.members {
@@ -267,7 +279,9 @@ fn members(front: &Front, plane: &Plane, objective: Objective) -> Vec<Item> {
         }
         let shape = Shape::of_family(member.family);
         let label = label(member, objective);
-        marks.push(Item::Mark { at, shape, radius: 5.5, role, label });
+        let is_best = best.iter().any(|(id, _)| *id == member.row.id);
+        let radius = if is_best { RADII[0] } else { RADII[1] };
+        marks.push(Item::Mark { at, shape, radius, role, label });
         if front.knee == Some(member.row.id) {
             marks.push(Item::Ring { at, radius: 11.0, role: Role::Ink });
         }
@@ -275,10 +289,12 @@ fn members(front: &Front, plane: &Plane, objective: Objective) -> Vec<Item> {
     bars.into_iter().chain(marks).collect()
 }
 
-/// Numbers beside the members, the knee first, as far as they do not hide each other.
+/// Numbers beside the members, the knee first and then the best, as far as they do not hide each other.
 fn member_labels(front: &Front, plane: &Plane, objective: Objective) -> Vec<Item> {
     let mut order: Vec<&Candidate> = front.members.iter().collect();
-    order.sort_by_key(|m| front.knee != Some(m.row.id));
+    let best = corners(front, objective);
+    let is_best = |m: &Candidate| best.iter().any(|(id, _)| *id == m.row.id);
+    order.sort_by_key(|m| (front.knee != Some(m.row.id), !is_best(m)));
     let mut taken: Vec<[Point; 2]> = Vec::new();
     let mut items = Vec::new();
     for member in order {
@@ -308,9 +324,13 @@ fn overlap([a_from, a_to]: &[Point; 2], [b_from, b_to]: &[Point; 2]) -> bool {
 /// Title, conditions, and what shapes and colours mean.
 fn heading(front: &Front, outside: usize) -> Vec<Item> {
     let title = format!("Error against {}", front.cost_axis().name().replace('_', " "));
+    let mut about = conditions(front).join(", ");
+    if corners(front, front.cost_axis()).len() < front.members.len() {
+        about += "; small marks are on the front for another objective";
+    }
     let mut items = vec![
         text([24.0, 28.0], title, 16.0, Role::Ink, Anchor::Start),
-        text([24.0, 48.0], conditions(front).join(", "), 11.5, Role::Muted, Anchor::Start),
+        text([24.0, 48.0], about, 11.5, Role::Muted, Anchor::Start),
     ];
     let mut x = 30.0;
     let mut entry = |role, shape, words: String| {

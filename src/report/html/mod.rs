@@ -119,7 +119,7 @@ fn front(page: &mut Page, front: &Front) {
     }
     page.picture(&chart::front(front));
     page.paragraph(
-        "Bars are 95 % intervals: of the error from the size of the validation split, of the \
+        "Small marks are on the front for another objective than these two. Bars are 95 % intervals: of the error from the size of the validation split, of the \
          latency from repeated launches on the device. Candidates that differ by less than the \
          noise of a measurement share one place, which goes to the one with the lower error.",
     );
