@@ -40,15 +40,18 @@ def reach(traces, volume, grid):
 
 def picture(curves, grid, path):
     width, height, left, bottom = 720, 400, 60, 40
-    top = max(max(values) for values in curves.values()) * 1.05 or 1.0
+    # What is reached in the first twentieth of the time would squeeze the rest.
+    early = min(values[len(grid) // 20] for values in curves.values())
+    most = max(max(values) for values in curves.values())
+    low, top = early - 0.1 * (most - early), most + 0.05 * (most - early) or 1.0
     x = lambda s: left + (width - left - 20) * s / grid[-1]
-    y = lambda v: height - bottom - (height - bottom - 20) * v / top
+    y = lambda v: height - bottom - (height - bottom - 20) * (max(v, low) - low) / (top - low)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
            f'<rect width="{width}" height="{height}" fill="white"/>',
            f'<path d="M{left},20V{height - bottom}H{width - 20}" fill="none" stroke="#444"/>']
     for part in range(6):
-        v, s = top * part / 5, grid[-1] * part / 5
-        out.append(f'<text x="{left - 6}" y="{y(v) + 4}" text-anchor="end">{v:.2f}</text>')
+        v, s = low + (top - low) * part / 5, grid[-1] * part / 5
+        out.append(f'<text x="{left - 6}" y="{y(v) + 4}" text-anchor="end">{v:.3f}</text>')
         out.append(f'<text x="{x(s)}" y="{height - bottom + 16}" text-anchor="middle">{s:.0f} s</text>')
     for number, (name, values) in enumerate(curves.items()):
         line = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in zip(grid, values))
