@@ -100,16 +100,16 @@ impl Ranked {
         let at = q.clamp(0.0, 1.0) * (drawn - 1) as f64;
         let (below, share) = (at.floor() as usize, at.fract());
         let mut seen = 0;
-        let holds = |count: &u32, seen: &mut usize, nth: usize| {
-            *seen += *count as usize;
-            *seen > nth
-        };
-        let low = counts.iter().position(|c| holds(c, &mut seen, below)).expect("drawn so many");
+        let reached = counts.iter().position(|count| {
+            seen += *count as usize;
+            seen > below
+        });
+        let low = reached.expect("so many were drawn");
         let low_value = self.values[low];
         if share == 0.0 || seen > below + 1 {
             return low_value;
         }
-        let rest = counts[low + 1..].iter().position(|c| *c > 0).expect("drawn so many");
+        let rest = counts[low + 1..].iter().position(|c| *c > 0).expect("so many were drawn");
         low_value * (1.0 - share) + self.values[low + 1 + rest] * share
     }
 }
