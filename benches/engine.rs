@@ -20,7 +20,6 @@ use citronade::engine::Material;
 use citronade::engine::Parts;
 use citronade::engine::RunConfig;
 use citronade::measure::Bench;
-
 use citronade::pareto::Objective;
 use citronade::search::Acceptance;
 use citronade::store::RunRecord;

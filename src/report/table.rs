@@ -207,10 +207,7 @@ fn notes(front: &Front) -> String {
         notes += &format!("not measured stably: {ids}; measure again on a quiet device\n");
     }
     if front.members.is_empty() {
-        notes += match front.limits.is_empty() {
-            true => "the first generation is not complete yet\n",
-            false => "no trained candidate keeps the limits yet\n",
-        };
+        notes += &format!("{}\n", front.why_empty());
     }
     notes
 }

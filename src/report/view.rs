@@ -134,6 +134,14 @@ impl Front {
         })
     }
 
+    /// Why there is no member, for a person.
+    pub(super) fn why_empty(&self) -> &'static str {
+        match self.limits.is_empty() {
+            true => "the first generation is not complete yet",
+            false => "no trained candidate keeps the limits yet",
+        }
+    }
+
     /// The objective that error is shown against: latency if the run has it, else its first cost.
     pub fn cost_axis(&self) -> Objective {
         cost_axis(&self.objectives)

@@ -137,7 +137,9 @@ fn an_empty_front_says_so_everywhere() {
     assert_eq!(json["hypervolume"], Value::Null);
     assert_eq!(json["reference"], Value::Null);
     assert_eq!(csv(&report.front).lines().count(), 1);
-    assert!(html(&report).contains("No trained candidate keeps the limits yet."));
+    assert!(
+        html(&report).contains("The front is empty: no trained candidate keeps the limits yet.")
+    );
     assert!(!terminal(&report.front, 80, 20, false).is_empty());
     assert!(png(&report.front).is_ok());
 }

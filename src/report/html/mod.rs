@@ -111,15 +111,12 @@ fn facts(front: &Front) -> Vec<(&'static str, String)> {
 fn front(page: &mut Page, front: &Front) {
     page.section("Front");
     if front.members.is_empty() {
-        page.paragraph(match front.limits.is_empty() {
-            true => "The first generation is not complete yet.",
-            false => "No trained candidate keeps the limits yet.",
-        });
+        page.paragraph(format!("The front is empty: {}.", front.why_empty()));
         return;
     }
     page.picture(&chart::front(front));
     page.paragraph(
-        "Small marks are on the front for another objective than these two. Bars are 95 % intervals: of the error from the size of the validation split, of the \
+        "Bars are 95 % intervals: of the error from the size of the validation split, of the \
          latency from repeated launches on the device. Candidates that differ by less than the \
          noise of a measurement share one place, which goes to the one with the lower error.",
     );
