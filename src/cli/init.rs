@@ -92,7 +92,7 @@ epochs_of_refinement = 0      # front members are trained on before a time budge
 share_of_refinement = 0.3     # of the time budget, at most
 batch = 64
 learning_rate = 0.1
-learning_rate_of_child = 0.03
+learning_rate_of_child = 0.1
 "#,
         limits = quoted.join(", ")
     )

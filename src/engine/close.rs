@@ -41,7 +41,10 @@ impl Engine {
         ids
     }
 
-    /// Measures trained models again, more thoroughly. `None` if the run is interrupted.
+    /// Measures trained models again. `None` if the run is interrupted.
+    ///
+    /// As briefly as the first time: a measurement differs more from one of another moment than its launches
+    /// differ among themselves, so many moments tell more than many launches.
     ///
     /// Nothing is written yet: the rounds become durable together with the front that they shape.
     pub(super) fn measure_again(
@@ -61,7 +64,7 @@ impl Engine {
                     Model::Untrained(Box::new((graph, self.stream(*id))))
                 }
             };
-            let level = Level::Search;
+            let level = Level::Screen;
             self.lanes.measure(MeasureJob { candidate: *id, round, model, level });
         }
         let mut rounds = Vec::new();

@@ -162,7 +162,7 @@ impl Default for TrainingConfig {
             epochs_of_distillation: 1,
             batch: 64,
             learning_rate: 0.1,
-            learning_rate_of_child: 0.03,
+            learning_rate_of_child: 0.1,
             momentum: 0.9,
             weight_decay: 5e-4,
             label_smoothing: 0.05,

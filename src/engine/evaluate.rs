@@ -37,7 +37,6 @@ use super::lanes::Done;
 use super::lanes::MeasureJob;
 use super::lanes::Model;
 use super::lanes::TrainJob;
-use super::plan::Start;
 use super::plan::train_plan;
 use super::weights;
 
@@ -115,7 +114,6 @@ impl Engine {
     ) -> Result<TrainJob, EngineError> {
         let candidate = self.state.candidates()[&id].clone();
         let values = self.state.values_at(&candidate, 0.0);
-        let start = Start::of(&candidate.accepted);
         let spared = is_spared(&candidate.accepted);
         let prospect = values.filter(|_| !spared).map(|values| Prospect {
             archive: archive.clone(),
@@ -123,6 +121,7 @@ impl Engine {
             error_at: self.config.error_at(),
         });
         let accepted = candidate.accepted;
+        let plan = train_plan(&self.config, &accepted, &self.material.data, self.scale);
         let source = match accepted.parent {
             None => Source::Scratch(accepted.graph),
             Some(parent) => {
@@ -131,7 +130,6 @@ impl Engine {
                 Source::Parent { network, steps }
             }
         };
-        let plan = train_plan(&self.config, start, &self.material.data, id);
         Ok(TrainJob {
             candidate: id,
             source,

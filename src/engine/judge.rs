@@ -104,8 +104,7 @@ impl Engine {
         epochs: u32,
     ) -> Record {
         let accepted = &self.state.candidates()[&candidate].accepted;
-        let n = self.material.data.train.len();
-        let planned = epochs_of(&self.config, Start::of(accepted), n);
+        let planned = epochs_of(&self.config, Start::of(accepted), self.scale, accepted.macs);
         let saved = match kind {
             EndKind::KilledBeforeTraining | EndKind::StoppedInTraining => {
                 planned.saturating_sub(epochs)

@@ -63,6 +63,7 @@ use crate::store::Store;
 use crate::train::Trainer;
 
 use lanes::Lanes;
+use plan::Scale;
 use plan::Start;
 
 /// Front members measured again after each generation.
@@ -100,6 +101,7 @@ pub struct Engine {
     store: Store,
     state: State,
     space: MorphismSpace,
+    scale: Scale,
     strategy: Box<dyn Strategy>,
     material: Arc<Material>,
     lanes: Lanes,
@@ -157,6 +159,9 @@ impl Engine {
         }
         let data = &material.data;
         let space = MorphismSpace::new(data.shape, data.classes.len(), data.train.len());
+        let seeds = space.seeds();
+        let largest_seed = seeds.iter().map(|seed| seed.cost().macs.0).max().unwrap_or(0);
+        let scale = Scale { images: data.train.len(), largest_seed };
         let stop_lanes = Arc::new(AtomicBool::new(false));
         let n = lanes(&config);
         let lanes = Lanes::start(gauge, trainer.clone(), material.clone(), n, stop_lanes.clone());
@@ -169,6 +174,7 @@ impl Engine {
             store,
             state,
             space,
+            scale,
             strategy,
             material,
             lanes,

@@ -2,10 +2,12 @@
 use crate::data::Augment;
 use crate::data::DataSet;
 use crate::store::Accepted;
-use crate::store::CandidateId;
 use crate::train::TrainPlan;
 
 use super::RunConfig;
+
+/// Most epochs of any training.
+const MOST_EPOCHS: u32 = 60;
 
 /// What a training starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,29 +31,55 @@ impl Start {
     }
 }
 
-/// Epochs that a candidate is trained for; 0 in the configuration means by the size of the data.
-pub(super) fn epochs_of(config: &RunConfig, start: Start, images: usize) -> u32 {
+/// How much there is to train, and by what a network is large or small.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scale {
+    /// Training images.
+    pub images: usize,
+    /// Multiply-accumulates of the largest seed.
+    pub largest_seed: u64,
+}
+
+impl Scale {
+    /// A small network is trained twice as long as a large one: it learns more slowly, and a second of training
+    /// more is little beside its measurement. Two lengths and no more, so that enough curves have the same one
+    /// to learn from.
+    fn patience(self, macs: u64) -> u32 {
+        match self.largest_seed / macs.max(1) {
+            0..4 => 1,
+            _ => 2,
+        }
+    }
+}
+
+/// Epochs that a candidate with so many multiply-accumulates is trained for; 0 in the configuration means by
+/// the size of the data and of the network.
+pub(super) fn epochs_of(config: &RunConfig, start: Start, scale: Scale, macs: u64) -> u32 {
     let t = &config.training;
-    let (chosen, wanted, most) = match start {
-        Start::Scratch => (t.epochs_from_scratch, 120_000, 40),
-        Start::Child => (t.epochs_of_child, 40_000, 15),
-        Start::Refinement => (t.epochs_of_refinement, 600_000, 60),
+    let (chosen, wanted, most, patience) = match start {
+        Start::Scratch => (t.epochs_from_scratch, 120_000, 40, scale.patience(macs)),
+        Start::Child => (t.epochs_of_child, 60_000, 20, scale.patience(macs)),
+        Start::Refinement => (t.epochs_of_refinement, 600_000, MOST_EPOCHS, 1),
     };
     match chosen {
-        0 => (usize::div_ceil(wanted, images.max(1)) as u32).clamp(1, most),
+        0 => {
+            let by_data = (usize::div_ceil(wanted, scale.images.max(1)) as u32).clamp(1, most);
+            (by_data * patience).min(MOST_EPOCHS)
+        }
         n => n,
     }
 }
 
 pub(super) fn train_plan(
     config: &RunConfig,
-    start: Start,
+    accepted: &Accepted,
     data: &DataSet,
-    id: CandidateId,
+    scale: Scale,
 ) -> TrainPlan {
     let training = &config.training;
+    let (start, id) = (Start::of(accepted), accepted.candidate);
     TrainPlan {
-        epochs: epochs_of(config, start, data.train.len()),
+        epochs: epochs_of(config, start, scale, accepted.macs),
         batch: training.batch,
         learning_rate: match start {
             Start::Child => training.learning_rate_of_child,
@@ -64,5 +92,36 @@ pub(super) fn train_plan(
         seed: config.seed ^ id.rotate_left(32),
         threads: 1,
         ..TrainPlan::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_epochs(images: usize, start: Start, macs: u64, expected: u32) {
+        let scale = Scale { images, largest_seed: 800 };
+        assert_eq!(epochs_of(&RunConfig::default(), start, scale, macs), expected);
+    }
+
+    #[test]
+    fn few_images_and_small_networks_are_trained_for_more_epochs() {
+        check_epochs(60_000, Start::Child, 800, 1);
+        check_epochs(10_000, Start::Child, 800, 6);
+        check_epochs(10_000, Start::Child, 201, 6);
+        check_epochs(10_000, Start::Child, 200, 12);
+        check_epochs(10_000, Start::Scratch, 200, 24);
+        check_epochs(1_000, Start::Child, 800, 20);
+        check_epochs(1_000, Start::Scratch, 1, MOST_EPOCHS);
+        check_epochs(60_000, Start::Refinement, 1, 10);
+    }
+
+    #[test]
+    fn what_the_configuration_says_holds_for_all_sizes() {
+        let mut config = RunConfig::default();
+        config.training.epochs_of_child = 7;
+        let scale = Scale { images: 10, largest_seed: 800 };
+        assert_eq!([1, 800].map(|macs| epochs_of(&config, Start::Child, scale, macs)), [7, 7]);
     }
 }

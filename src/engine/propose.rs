@@ -17,6 +17,7 @@ use super::GENERATION_STREAMS;
 use super::Limit;
 use super::RunConfig;
 use super::State;
+use super::plan::Scale;
 
 impl Engine {
     /// Asks the strategy for a generation and writes it down; false if there is none.
@@ -27,7 +28,7 @@ impl Engine {
         let generation = self.state.generation();
         let mut rng = self.stream(GENERATION_STREAMS + u64::from(generation));
         let front = self.parents();
-        let costs = Costs::of(&self.config, &self.state, self.material.data.train.len());
+        let costs = Costs::of(&self.config, &self.state, self.scale);
         let room = self.config.search.accept.min(self.candidates_left());
         let situation = Situation {
             space: &self.space,
@@ -53,7 +54,7 @@ impl Engine {
         asked: Generation,
         watch: &mut dyn FnMut(&Event, &State),
     ) -> Result<Vec<CandidateId>, EngineError> {
-        let costs = Costs::of(&self.config, &self.state, self.material.data.train.len());
+        let costs = Costs::of(&self.config, &self.state, self.scale);
         let generation = self.state.generation();
         let first = self.state.candidates().keys().next_back().map_or(1, |id| id + 1);
         let proposed = asked.looked_at;
@@ -115,10 +116,10 @@ struct Costs<'a> {
 }
 
 impl<'a> Costs<'a> {
-    pub(super) fn of(config: &'a RunConfig, state: &State, images: usize) -> Costs<'a> {
+    pub(super) fn of(config: &'a RunConfig, state: &State, scale: Scale) -> Costs<'a> {
         let latency = state.predictor(Objective::Latency);
         let memory = state.predictor(Objective::Memory);
-        let most_macs = state.most_macs(config, images);
+        let most_macs = state.most_macs(config, scale);
         Costs { config, latency, memory, most_macs }
     }
 

@@ -2,10 +2,12 @@
 //!
 //! Children are trained for a few epochs each, so that many can be tried; what is shipped deserves
 //! a whole schedule. So the last part of a time budget belongs to the front: its members are
-//! trained on, as candidates of their own whose lineage has no morphism, the most accurate first,
-//! as far as the time allows. How long it will take is known from their own trainings. What comes of
+//! trained on, as candidates of their own whose lineage has no morphism, as far as the time allows: in turn
+//! the most accurate and the one that takes least, of which many fit. How long it will take is known from
+//! their own trainings. What comes of
 //! a member stands in its place, better or not: the best of a thousand brief trainings owes its
 //! validation error partly to luck, and one fresh training of each member is a far smaller lottery.
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use crate::search::Generation;
@@ -24,13 +26,14 @@ use super::RunConfig;
 use super::State;
 use super::develop::is_approximate;
 use super::lanes;
+use super::plan::Scale;
 use super::plan::Start;
 use super::plan::epochs_of;
 
 /// The estimate of the time times this is kept free.
 const CAUTION: f64 = 1.15;
-/// Newest trainings that tell how fast this machine trains.
-const TRAININGS: usize = 50;
+/// Newest trainings, the largest quarter of which tells how fast this machine trains.
+const TRAININGS: usize = 200;
 /// What the first measurement of a candidate takes.
 const SCREEN_S: f64 = 0.5;
 
@@ -65,8 +68,8 @@ impl Engine {
         Ok(true)
     }
 
-    /// Front members that were not trained on yet, with the seconds it would take, the most
-    /// accurate first.
+    /// Front members that were not trained on yet, with the seconds it would take: in turn the most
+    /// accurate of those left and the one that takes least.
     fn refinable(&self) -> Vec<(CandidateId, f64)> {
         let all = self.state.candidates();
         let refined = all.values().filter(|c| {
@@ -77,38 +80,72 @@ impl Engine {
             .flat_map(|c| [Some(c.accepted.candidate), c.accepted.parent])
             .flatten()
             .collect();
-        let epochs = epochs_of(&self.config, Start::Refinement, self.material.data.train.len());
+        let epochs = epochs_of(&self.config, Start::Refinement, self.scale, 0);
         let front = self.state.front().iter().filter(|m| !done.contains(&m.candidate));
-        let mut members: Vec<(f64, CandidateId, f64)> = front
-            .filter_map(|member| {
-                let trained = all[&member.candidate].trained.as_ref()?;
-                let spent = epochs_spent(&self.config, &all[&member.candidate].accepted, trained);
-                let an_epoch = trained.train_s / spent.max(1.0);
-                Some((trained.error, member.candidate, f64::from(epochs) * an_epoch))
-            })
-            .collect();
-        members.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        members.into_iter().map(|(_, id, seconds)| (id, seconds)).collect()
+        let members = front.filter_map(|member| {
+            let trained = all[&member.candidate].trained.as_ref()?;
+            let spent = epochs_spent(&self.config, &all[&member.candidate].accepted, trained);
+            let an_epoch = trained.train_s / spent.max(1.0);
+            let seconds = f64::from(epochs) * an_epoch;
+            Some(Refinable { id: member.candidate, error: trained.error, seconds })
+        });
+        in_turn(members.collect()).into_iter().map(|member| (member.id, member.seconds)).collect()
     }
+}
+
+/// A front member that can be trained on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Refinable {
+    id: CandidateId,
+    error: f64,
+    /// What it would take in one lane.
+    seconds: f64,
+}
+
+/// In turn the most accurate of those left and the one that takes least.
+fn in_turn(mut members: Vec<Refinable>) -> Vec<Refinable> {
+    let mut order = Vec::with_capacity(members.len());
+    while !members.is_empty() {
+        let is_first = |key: fn(&Refinable) -> f64| {
+            let best = members
+                .iter()
+                .enumerate()
+                .min_by(|(_, a), (_, b)| key(a).total_cmp(&key(b)).then(a.id.cmp(&b.id)));
+            best.map_or(0, |(at, _)| at)
+        };
+        let at = match order.len() % 2 {
+            0 => is_first(|member| member.error),
+            _ => is_first(|member| member.seconds),
+        };
+        order.push(members.remove(at));
+    }
+    order
 }
 
 impl State {
     /// Multiply-accumulates of the largest network whose refinement fits the time that is kept for
     /// it, by what trainings took so far; what is larger could be tried but never be finished. Twice the
     /// largest seed in any case.
-    pub(super) fn most_macs(&self, config: &RunConfig, images: usize) -> f64 {
+    pub(super) fn most_macs(&self, config: &RunConfig, scale: Scale) -> f64 {
         let share = config.training.share_of_refinement;
-        let budget = config.budget.seconds.filter(|_| share > 0.0);
+        let Some(budget) = config.budget.seconds.filter(|_| share > 0.0) else {
+            return f64::INFINITY;
+        };
         let newest = self.candidates().values().rev();
         let trained = newest.filter_map(|c| Some((&c.accepted, c.trained.as_ref()?)));
-        let (seconds, work) = trained.take(TRAININGS).fold((0.0, 0.0), |(s, w), (accepted, t)| {
+        let mut trained: Vec<_> = trained.take(TRAININGS).collect();
+        // Small networks cost more for what they compute, and say nothing of large ones.
+        trained.sort_by_key(|(accepted, _)| Reverse(accepted.macs));
+        trained.truncate(trained.len().div_ceil(4));
+        let (seconds, work) = trained.into_iter().fold((0.0, 0.0), |(s, w), (accepted, t)| {
             (s + t.train_s, w + epochs_spent(config, accepted, t) * accepted.macs as f64)
         });
-        let Some(budget) = budget.filter(|_| seconds > 0.0) else { return f64::INFINITY };
-        let epochs = f64::from(epochs_of(config, Start::Refinement, images));
-        let first = self.candidates().values().take_while(|c| c.accepted.generation == 0);
-        let largest_seed = first.map(|c| c.accepted.macs).max().unwrap_or(0) as f64;
-        (share * budget / CAUTION / epochs * work / seconds).max(2.0 * largest_seed)
+        if seconds <= 0.0 {
+            return f64::INFINITY;
+        }
+        let epochs = f64::from(epochs_of(config, Start::Refinement, scale, 0));
+        let seeds = 2.0 * scale.largest_seed as f64;
+        (share * budget / CAUTION / epochs * work / seconds).max(seeds)
     }
 }
 
@@ -172,6 +209,15 @@ mod tests {
         assert_eq!(Refinement::of(members.clone(), 1, 0.0, 25.0).members, [3, 9]);
         let none = Refinement { members: Vec::new(), seconds: 0.0 };
         assert_eq!(Refinement::of(members, 2, 0.0, 4.0), none);
+    }
+
+    #[test]
+    fn the_accurate_and_the_cheap_take_turns() {
+        let member = |(id, error, seconds)| Refinable { id, error, seconds };
+        let members =
+            [(1, 0.1, 60.0), (2, 0.2, 30.0), (3, 0.3, 2.0), (4, 0.4, 1.0), (5, 0.2, 20.0)];
+        let order = in_turn(members.map(member).to_vec());
+        assert_eq!(order.iter().map(|m| m.id).collect::<Vec<_>>(), [1, 4, 2, 3, 5]);
     }
 
     #[test]

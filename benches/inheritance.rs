@@ -1,0 +1,160 @@
+//! What inherited weights are worth, and how they are best trained: chains of random morphisms from each
+//! seed, every network of a chain trained by several rules, from its parent's weights and from scratch.
+//!
+//! `cargo bench --bench inheritance [DATA [IMAGES [CHAINS]]]`
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
+use std::sync::Mutex;
+use std::thread;
+
+use citronade::data;
+use citronade::data::Augment;
+use citronade::data::LoadOptions;
+use citronade::engine::Material;
+use citronade::graph::Network;
+use citronade::morphism;
+use citronade::morphism::Applied;
+use citronade::morphism::Exactness;
+use citronade::space::MorphismSpace;
+use citronade::train::Cpu;
+use citronade::train::TrainPlan;
+use citronade::train::Trainer;
+use citronade::train::Watch;
+use rand::RngExt;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// Children of a chain.
+const GENERATIONS: usize = 4;
+
+/// Does it inherit, for how many epochs, at which learning rate?
+const RULES: [(bool, u32, f32); 7] = [
+    (true, 5, 0.03),
+    (true, 5, 0.1),
+    (true, 10, 0.03),
+    (true, 10, 0.1),
+    (true, 15, 0.1),
+    (false, 5, 0.1),
+    (false, 15, 0.1),
+];
+
+fn main() {
+    let mut words = std::env::args().skip(1).filter(|a| a != "--bench");
+    let name = words.next().unwrap_or("digits".into());
+    let limit = words.next().and_then(|n| n.parse().ok());
+    let chains: u64 = words.next().and_then(|n| n.parse().ok()).unwrap_or(12);
+    let options = LoadOptions { limit, ..LoadOptions::default() };
+    let material = Material::new(data::load(&name, &options).unwrap());
+    let next = Mutex::new(0..chains);
+    let errors = Mutex::new(vec![vec![Vec::new(); GENERATIONS]; RULES.len()]);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let cpu = Cpu::new(1);
+                loop {
+                    let Some(chain) = next.lock().unwrap().next() else { break };
+                    let found = one_chain(&cpu, &material, chain);
+                    let mut errors = errors.lock().unwrap();
+                    for (rule, found) in found.into_iter().enumerate() {
+                        for (generation, error) in found.into_iter().enumerate() {
+                            errors[rule][generation].push(error);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let errors = errors.into_inner().unwrap();
+    let mean = |of: &[f64]| 100.0 * of.iter().sum::<f64>() / of.len() as f64;
+    println!("mean validation error of {chains} chains, percent, by generation");
+    for ((inherits, epochs, rate), errors) in RULES.iter().zip(&errors) {
+        let kind = if *inherits { "inherited" } else { "scratch" };
+        let by_generation: Vec<String> =
+            errors.iter().map(|e| format!("{:6.2}", mean(e))).collect();
+        println!("{kind:<10} {epochs:>3} epochs at {rate:<5} {}", by_generation.join(" "));
+    }
+}
+
+/// Errors of one chain by rule and generation.
+fn one_chain(cpu: &Cpu, material: &Material, chain: u64) -> Vec<Vec<f64>> {
+    let data = &material.data;
+    let mut rng = ChaCha8Rng::seed_from_u64(chain);
+    let space = MorphismSpace::new(data.shape, data.classes.len(), data.train.len());
+    let mut seeds = space.seeds();
+    // Nothing grows from a linear classifier.
+    seeds.retain(|seed| !space.mutate(seed, 1, &mut rng).is_empty());
+    let seed = &seeds[chain as usize % seeds.len()];
+    let mut steps: Vec<Vec<Applied>> = Vec::new();
+    for _ in 0..GENERATIONS {
+        let last = steps.last().and_then(|s| s.last()).map_or(seed, |applied| &applied.graph);
+        // A morphism that found no way is drawn again.
+        let step = std::iter::repeat_with(|| space.mutate(last, rng.random_range(1..=3), &mut rng));
+        match step.take(100).find(|steps| !steps.is_empty()) {
+            Some(found) => steps.push(found),
+            None => break,
+        }
+    }
+    let first = trained(cpu, material, &material.scratch(seed, &mut rng), 15, 0.1, chain).0;
+    RULES
+        .iter()
+        .map(|&(inherits, epochs, rate)| {
+            let mut network = first.clone();
+            let chain_of = |(generation, steps): (usize, &Vec<Applied>)| {
+                let mut rng = ChaCha8Rng::seed_from_u64(chain ^ ((generation as u64) << 32));
+                let start = match inherits {
+                    true => inherited(cpu, material, &network, steps, &mut rng),
+                    false => material.scratch(&steps.last().unwrap().graph, &mut rng),
+                };
+                let seed = chain * 100 + generation as u64;
+                let (child, error) = trained(cpu, material, &start, epochs, rate, seed);
+                network = child;
+                error
+            };
+            steps.iter().enumerate().map(chain_of).collect()
+        })
+        .collect()
+}
+
+fn inherited(
+    cpu: &Cpu,
+    material: &Material,
+    parent: &Network,
+    steps: &[Applied],
+    rng: &mut ChaCha8Rng,
+) -> Network {
+    let observed = material.data.train.take(128, 1);
+    let calibration = material.data.train.take(512, 2);
+    let mut network = parent.clone();
+    for applied in steps {
+        let morphism = morphism::by_name(&applied.step.morphism).unwrap();
+        let wanted = morphism.observes(&network.graph, applied);
+        let seen = cpu.observe(&network, &observed, &wanted).unwrap();
+        network = morphism.initialise(&network, applied, &seen, rng).unwrap();
+        if morphism.exactness() == Exactness::Approximate {
+            network = cpu.recalibrate(&network, &calibration).unwrap();
+        }
+    }
+    network
+}
+
+fn trained(
+    cpu: &Cpu,
+    material: &Material,
+    network: &Network,
+    epochs: u32,
+    learning_rate: f32,
+    seed: u64,
+) -> (Network, f64) {
+    let augment = Augment::for_data(&material.data);
+    let plan = TrainPlan {
+        epochs,
+        learning_rate,
+        augment,
+        seed,
+        threads: 1,
+        label_smoothing: 0.05,
+        ..TrainPlan::default()
+    };
+    let (network, report) =
+        cpu.train(network, &material.data, &plan, &mut |_| Watch::Continue).unwrap();
+    (network, report.curve.last().unwrap().validation_error.0)
+}
