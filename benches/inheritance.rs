@@ -3,21 +3,24 @@
 //!
 //! `cargo bench --bench inheritance [DATA [IMAGES [CHAINS]]]`
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::thread;
 
 use citronade::data;
 use citronade::data::Augment;
 use citronade::data::LoadOptions;
+use citronade::engine::Developed;
 use citronade::engine::Material;
-use citronade::graph::Network;
-use citronade::morphism;
+use citronade::engine::Source;
+use citronade::engine::TrainingConfig;
+use citronade::engine::develop;
+use citronade::graph::Graph;
 use citronade::morphism::Applied;
-use citronade::morphism::Exactness;
 use citronade::space::MorphismSpace;
 use citronade::train::Cpu;
+use citronade::train::Epoch;
 use citronade::train::TrainPlan;
-use citronade::train::Trainer;
 use citronade::train::Watch;
 use rand::RngExt;
 use rand::SeedableRng;
@@ -93,68 +96,47 @@ fn one_chain(cpu: &Cpu, material: &Material, chain: u64) -> Vec<Vec<f64>> {
             None => break,
         }
     }
-    let first = trained(cpu, material, &material.scratch(seed, &mut rng), 15, 0.1, chain).0;
+    let scratch = |graph: &Graph| Source::Scratch(graph.clone());
+    let first = developed(cpu, material, scratch(seed), 15, 0.1, chain);
     RULES
         .iter()
         .map(|&(inherits, epochs, rate)| {
-            let mut network = first.clone();
-            let chain_of = |(generation, steps): (usize, &Vec<Applied>)| {
-                let mut rng = ChaCha8Rng::seed_from_u64(chain ^ ((generation as u64) << 32));
-                let start = match inherits {
-                    true => inherited(cpu, material, &network, steps, &mut rng),
-                    false => material.scratch(&steps.last().unwrap().graph, &mut rng),
+            let mut network = Arc::new(first.network.clone());
+            let child = |(generation, steps): (usize, &Vec<Applied>)| {
+                let source = match inherits {
+                    true => Source::Parent { network: network.clone(), steps: steps.clone() },
+                    false => scratch(&steps[steps.len() - 1].graph),
                 };
                 let seed = chain * 100 + generation as u64;
-                let (child, error) = trained(cpu, material, &start, epochs, rate, seed);
-                network = child;
-                error
+                let child = developed(cpu, material, source, epochs, rate, seed);
+                network = Arc::new(child.network);
+                child.error
             };
-            steps.iter().enumerate().map(chain_of).collect()
+            steps.iter().enumerate().map(child).collect()
         })
         .collect()
 }
 
-fn inherited(
+/// As a search does it, an epoch of imitation after approximate morphisms included.
+fn developed(
     cpu: &Cpu,
     material: &Material,
-    parent: &Network,
-    steps: &[Applied],
-    rng: &mut ChaCha8Rng,
-) -> Network {
-    let observed = material.data.train.take(128, 1);
-    let calibration = material.data.train.take(512, 2);
-    let mut network = parent.clone();
-    for applied in steps {
-        let morphism = morphism::by_name(&applied.step.morphism).unwrap();
-        let wanted = morphism.observes(&network.graph, applied);
-        let seen = cpu.observe(&network, &observed, &wanted).unwrap();
-        network = morphism.initialise(&network, applied, &seen, rng).unwrap();
-        if morphism.exactness() == Exactness::Approximate {
-            network = cpu.recalibrate(&network, &calibration).unwrap();
-        }
-    }
-    network
-}
-
-fn trained(
-    cpu: &Cpu,
-    material: &Material,
-    network: &Network,
+    source: Source,
     epochs: u32,
     learning_rate: f32,
     seed: u64,
-) -> (Network, f64) {
-    let augment = Augment::for_data(&material.data);
+) -> Developed {
+    let training = TrainingConfig::default();
     let plan = TrainPlan {
         epochs,
         learning_rate,
-        augment,
         seed,
         threads: 1,
-        label_smoothing: 0.05,
+        augment: Augment::for_data(&material.data),
+        label_smoothing: training.label_smoothing,
         ..TrainPlan::default()
     };
-    let (network, report) =
-        cpu.train(network, &material.data, &plan, &mut |_| Watch::Continue).unwrap();
-    (network, report.curve.last().unwrap().validation_error.0)
+    let (imitation, mut rng) = (training.epochs_of_distillation, ChaCha8Rng::seed_from_u64(seed));
+    let watch = &mut |_: &Epoch| Watch::Continue;
+    develop(cpu, material, source, &plan, imitation, &mut rng, watch).unwrap()
 }

@@ -52,20 +52,27 @@ impl Scale {
     }
 }
 
-/// Epochs that a candidate with so many multiply-accumulates is trained for; 0 in the configuration means by
-/// the size of the data and of the network.
+/// Epochs that a candidate with so many multiply-accumulates is trained for.
 pub(super) fn epochs_of(config: &RunConfig, start: Start, scale: Scale, macs: u64) -> u32 {
     let t = &config.training;
-    let (chosen, wanted, most, patience) = match start {
-        Start::Scratch => (t.epochs_from_scratch, 120_000, 40, scale.patience(macs)),
-        Start::Child => (t.epochs_of_child, 60_000, 20, scale.patience(macs)),
-        Start::Refinement => (t.epochs_of_refinement, 600_000, MOST_EPOCHS, 1),
-    };
+    let patience = scale.patience(macs);
+    match start {
+        Start::Scratch => epochs(t.epochs_from_scratch, 120_000, 40, scale.images, patience),
+        Start::Child => epochs(t.epochs_of_child, 60_000, 20, scale.images, patience),
+        Start::Refinement => epochs_of_refinement(config, scale),
+    }
+}
+
+/// Epochs that a front member is trained on for, whatever its size.
+pub(super) fn epochs_of_refinement(config: &RunConfig, scale: Scale) -> u32 {
+    epochs(config.training.epochs_of_refinement, 600_000, MOST_EPOCHS, scale.images, 1)
+}
+
+/// As the configuration says; 0 there means as many as show so many images, `most` at most, as often as
+/// `patience` says.
+fn epochs(chosen: u32, shown: usize, most: u32, images: usize, patience: u32) -> u32 {
     match chosen {
-        0 => {
-            let by_data = (usize::div_ceil(wanted, scale.images.max(1)) as u32).clamp(1, most);
-            (by_data * patience).min(MOST_EPOCHS)
-        }
+        0 => ((shown.div_ceil(images.max(1)) as u32).clamp(1, most) * patience).min(MOST_EPOCHS),
         n => n,
     }
 }

@@ -1,12 +1,12 @@
 //! Training the front on before a time budget ends.
 //!
 //! Children are trained for a few epochs each, so that many can be tried; what is shipped deserves
-//! a whole schedule. So the last part of a time budget belongs to the front: its members are
-//! trained on, as candidates of their own whose lineage has no morphism, as far as the time allows: in turn
-//! the most accurate and the one that takes least, of which many fit. How long it will take is known from
-//! their own trainings. What comes of
-//! a member stands in its place, better or not: the best of a thousand brief trainings owes its
-//! validation error partly to luck, and one fresh training of each member is a far smaller lottery.
+//! a whole schedule. So the last part of a time budget belongs to the front: its members are trained
+//! on, as candidates of their own whose lineage has no morphism, as far as the time allows: in turn
+//! the most accurate and the one that takes least, of which many fit. How long it will take is known
+//! from their own trainings. What comes of a member stands in its place, better or not: the best of a
+//! thousand brief trainings owes its validation error partly to luck, and one fresh training of each
+//! member is a far smaller lottery.
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ use super::develop::is_approximate;
 use super::lanes;
 use super::plan::Scale;
 use super::plan::Start;
-use super::plan::epochs_of;
+use super::plan::epochs_of_refinement;
 
 /// The estimate of the time times this is kept free.
 const CAUTION: f64 = 1.15;
@@ -80,7 +80,7 @@ impl Engine {
             .flat_map(|c| [Some(c.accepted.candidate), c.accepted.parent])
             .flatten()
             .collect();
-        let epochs = epochs_of(&self.config, Start::Refinement, self.scale, 0);
+        let epochs = epochs_of_refinement(&self.config, self.scale);
         let front = self.state.front().iter().filter(|m| !done.contains(&m.candidate));
         let members = front.filter_map(|member| {
             let trained = all[&member.candidate].trained.as_ref()?;
@@ -106,18 +106,12 @@ struct Refinable {
 fn in_turn(mut members: Vec<Refinable>) -> Vec<Refinable> {
     let mut order = Vec::with_capacity(members.len());
     while !members.is_empty() {
-        let is_first = |key: fn(&Refinable) -> f64| {
-            let best = members
-                .iter()
-                .enumerate()
-                .min_by(|(_, a), (_, b)| key(a).total_cmp(&key(b)).then(a.id.cmp(&b.id)));
-            best.map_or(0, |(at, _)| at)
+        let key: fn(&Refinable) -> f64 = match order.len() % 2 {
+            0 => |member| member.error,
+            _ => |member| member.seconds,
         };
-        let at = match order.len() % 2 {
-            0 => is_first(|member| member.error),
-            _ => is_first(|member| member.seconds),
-        };
-        order.push(members.remove(at));
+        members.sort_by(|a, b| key(b).total_cmp(&key(a)).then(b.id.cmp(&a.id)));
+        order.extend(members.pop());
     }
     order
 }
@@ -132,21 +126,34 @@ impl State {
             return f64::INFINITY;
         };
         let newest = self.candidates().values().rev();
-        let trained = newest.filter_map(|c| Some((&c.accepted, c.trained.as_ref()?)));
-        let mut trained: Vec<_> = trained.take(TRAININGS).collect();
-        // Small networks cost more for what they compute, and say nothing of large ones.
-        trained.sort_by_key(|(accepted, _)| Reverse(accepted.macs));
-        trained.truncate(trained.len().div_ceil(4));
-        let (seconds, work) = trained.into_iter().fold((0.0, 0.0), |(s, w), (accepted, t)| {
-            (s + t.train_s, w + epochs_spent(config, accepted, t) * accepted.macs as f64)
+        let trained = newest.filter_map(|c| {
+            let (accepted, trained) = (&c.accepted, c.trained.as_ref()?);
+            let epochs = epochs_spent(config, accepted, trained);
+            Some(Spent { macs: accepted.macs, epochs, seconds: trained.train_s })
         });
-        if seconds <= 0.0 {
-            return f64::INFINITY;
-        }
-        let epochs = f64::from(epochs_of(config, Start::Refinement, scale, 0));
+        let Some(speed) = speed(trained.take(TRAININGS).collect()) else { return f64::INFINITY };
+        let epochs = f64::from(epochs_of_refinement(config, scale));
         let seeds = 2.0 * scale.largest_seed as f64;
-        (share * budget / CAUTION / epochs * work / seconds).max(seeds)
+        (share * budget / CAUTION / epochs * speed).max(seeds)
     }
+}
+
+/// What a training cost.
+#[derive(Clone, Copy, Debug)]
+struct Spent {
+    macs: u64,
+    epochs: f64,
+    seconds: f64,
+}
+
+/// Multiply-accumulates times epochs that are trained in a second, by the largest quarter: small networks
+/// cost more for what they compute, and say nothing of large ones. `None` if nothing took any time.
+fn speed(mut trainings: Vec<Spent>) -> Option<f64> {
+    trainings.sort_by_key(|spent| Reverse(spent.macs));
+    trainings.truncate(trainings.len().div_ceil(4));
+    let work: f64 = trainings.iter().map(|spent| spent.epochs * spent.macs as f64).sum();
+    let seconds: f64 = trainings.iter().map(|spent| spent.seconds).sum();
+    (seconds > 0.0).then(|| work / seconds)
 }
 
 /// Epochs that a candidate was trained for, those of imitating its parent with them: each of these
@@ -218,6 +225,16 @@ mod tests {
             [(1, 0.1, 60.0), (2, 0.2, 30.0), (3, 0.3, 2.0), (4, 0.4, 1.0), (5, 0.2, 20.0)];
         let order = in_turn(members.map(member).to_vec());
         assert_eq!(order.iter().map(|m| m.id).collect::<Vec<_>>(), [1, 4, 2, 3, 5]);
+    }
+
+    #[test]
+    fn how_fast_large_networks_are_trained_does_not_depend_on_small_ones() {
+        let large = Spent { macs: 1000, epochs: 2.0, seconds: 4.0 };
+        let small = Spent { macs: 1, epochs: 50.0, seconds: 9.0 };
+        assert_eq!(speed(vec![large]), Some(500.0));
+        assert_eq!(speed([vec![small; 6], vec![large; 2]].concat()), Some(500.0));
+        assert_eq!(speed(Vec::new()), None);
+        assert_eq!(speed(vec![Spent { seconds: 0.0, ..large }]), None);
     }
 
     #[test]

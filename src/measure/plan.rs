@@ -13,9 +13,9 @@ use crate::agent::Warmup;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Every accepted child: a fifth of a second for a model of 100 µs.
+    /// Every round of a search: a fifth of a second for a model of 100 µs.
     Screen,
-    /// Members of the front: a second.
+    /// A second.
     Search,
     /// What is reported: some seconds.
     Final,
