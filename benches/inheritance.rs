@@ -29,16 +29,25 @@ use rand_chacha::ChaCha8Rng;
 /// Children of a chain.
 const GENERATIONS: usize = 4;
 
-/// Does it inherit, for how many epochs, at which learning rate?
-const RULES: [(bool, u32, f32); 7] = [
-    (true, 5, 0.03),
-    (true, 5, 0.1),
-    (true, 10, 0.03),
-    (true, 10, 0.1),
-    (true, 15, 0.1),
-    (false, 5, 0.1),
-    (false, 15, 0.1),
+/// Does it inherit, for which part of the epochs from scratch, at which learning rate?
+const RULES: [(bool, f64, f32); 7] = [
+    (true, 0.2, 0.1),
+    (true, 0.33, 0.03),
+    (true, 0.33, 0.1),
+    (true, 0.67, 0.1),
+    (true, 1.0, 0.1),
+    (false, 0.33, 0.1),
+    (false, 1.0, 0.1),
 ];
+
+/// Epochs from scratch, as a search takes them for large networks.
+fn whole(images: usize) -> u32 {
+    (120_000usize.div_ceil(images) as u32).min(40)
+}
+
+fn epochs_of(part: f64, whole: u32) -> u32 {
+    (part * f64::from(whole)).round() as u32
+}
 
 fn main() {
     let mut words = std::env::args().skip(1).filter(|a| a != "--bench");
@@ -69,11 +78,12 @@ fn main() {
     let errors = errors.into_inner().unwrap();
     let mean = |of: &[f64]| 100.0 * of.iter().sum::<f64>() / of.len() as f64;
     println!("mean validation error of {chains} chains, percent, by generation");
-    for ((inherits, epochs, rate), errors) in RULES.iter().zip(&errors) {
+    let whole = whole(material.data.train.len());
+    for ((inherits, part, rate), errors) in RULES.iter().zip(&errors) {
         let kind = if *inherits { "inherited" } else { "scratch" };
         let by_generation: Vec<String> =
             errors.iter().map(|e| format!("{:6.2}", mean(e))).collect();
-        println!("{kind:<10} {epochs:>3} epochs at {rate:<5} {}", by_generation.join(" "));
+        println!("{kind:<10} {:>3} epochs at {rate:<5} {}", epochs_of(*part, whole), by_generation.join(" "));
     }
 }
 
@@ -97,10 +107,11 @@ fn one_chain(cpu: &Cpu, material: &Material, chain: u64) -> Vec<Vec<f64>> {
         }
     }
     let scratch = |graph: &Graph| Source::Scratch(graph.clone());
-    let first = developed(cpu, material, scratch(seed), 15, 0.1, chain);
+    let whole = whole(data.train.len());
+    let first = developed(cpu, material, scratch(seed), whole, 0.1, chain);
     RULES
         .iter()
-        .map(|&(inherits, epochs, rate)| {
+        .map(|&(inherits, part, rate)| {
             let mut network = Arc::new(first.network.clone());
             let child = |(generation, steps): (usize, &Vec<Applied>)| {
                 let source = match inherits {
@@ -108,7 +119,7 @@ fn one_chain(cpu: &Cpu, material: &Material, chain: u64) -> Vec<Vec<f64>> {
                     false => scratch(&steps[steps.len() - 1].graph),
                 };
                 let seed = chain * 100 + generation as u64;
-                let child = developed(cpu, material, source, epochs, rate, seed);
+                let child = developed(cpu, material, source, epochs_of(part, whole), rate, seed);
                 network = Arc::new(child.network);
                 child.error
             };

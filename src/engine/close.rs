@@ -59,10 +59,7 @@ impl Engine {
             let blob = candidate.trained.as_ref().and_then(|t| t.onnx.as_ref());
             let model = match blob {
                 Some(hash) => Model::Onnx(self.store.blob(hash)?),
-                None => {
-                    let graph = candidate.accepted.graph.clone();
-                    Model::Untrained(Box::new((graph, self.stream(*id))))
-                }
+                None => self.untrained(*id),
             };
             let level = Level::Screen;
             self.lanes.measure(MeasureJob { candidate: *id, round, model, level });

@@ -37,6 +37,7 @@ use super::lanes::Done;
 use super::lanes::MeasureJob;
 use super::lanes::Model;
 use super::lanes::TrainJob;
+use super::lanes::Untrained;
 use super::plan::train_plan;
 use super::weights;
 
@@ -100,10 +101,15 @@ impl Engine {
     }
 
     pub(super) fn send_first_measurement(&mut self, id: CandidateId) {
-        let graph = self.state.candidates()[&id].accepted.graph.clone();
-        let model = Model::Untrained(Box::new((graph, self.stream(id))));
-        let level = Level::Screen;
+        let (model, level) = (self.untrained(id), Level::Screen);
         self.lanes.measure(MeasureJob { candidate: id, round: 0, model, level });
+    }
+
+    /// The candidate's file as it will be, but with random weights.
+    pub(super) fn untrained(&self, id: CandidateId) -> Model {
+        let graph = self.state.candidates()[&id].accepted.graph.clone();
+        let (rng, options) = (self.stream(id), self.export_options(id));
+        Model::Untrained(Box::new(Untrained { graph, rng, options }))
     }
 
     pub(super) fn train_job(
@@ -241,7 +247,7 @@ impl Engine {
         }))
     }
 
-    pub(super) fn export_options(&self, id: CandidateId) -> onnx::ExportOptions {
+    fn export_options(&self, id: CandidateId) -> onnx::ExportOptions {
         let metadata = [
             ("citronade.candidate", id.to_string()),
             ("citronade.data", self.run.data.clone()),

@@ -54,9 +54,20 @@ pub struct MeasureJob {
 /// What is measured.
 pub enum Model {
     /// A structure with random weights: latency does not depend on them.
-    Untrained(Box<(Graph, ChaCha8Rng)>),
+    Untrained(Box<Untrained>),
     /// An ONNX file.
     Onnx(Vec<u8>),
+}
+
+/// A structure that gets random weights.
+pub struct Untrained {
+    /// The structure.
+    pub graph: Graph,
+    /// Where the weights come from.
+    pub rng: ChaCha8Rng,
+    /// As its trained file will be written: a hundred bytes of metadata more are a file that is larger, and
+    /// pages of memory more.
+    pub options: onnx::ExportOptions,
 }
 
 /// A candidate to be developed.
@@ -209,9 +220,8 @@ impl MeasureLane {
         let bytes = match job.model {
             Model::Onnx(bytes) => bytes,
             Model::Untrained(untrained) => {
-                let (graph, mut rng) = *untrained;
-                let network = self.material.scratch(&graph, &mut rng);
-                onnx::export(&network, &onnx::ExportOptions::default())
+                let Untrained { graph, mut rng, options } = *untrained;
+                onnx::export(&self.material.scratch(&graph, &mut rng), &options)
             }
         };
         let size = bytes.len() as u64;

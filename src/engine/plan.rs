@@ -58,7 +58,7 @@ pub(super) fn epochs_of(config: &RunConfig, start: Start, scale: Scale, macs: u6
     let patience = scale.patience(macs);
     match start {
         Start::Scratch => epochs(t.epochs_from_scratch, 120_000, 40, scale.images, patience),
-        Start::Child => epochs(t.epochs_of_child, 60_000, 20, scale.images, patience),
+        Start::Child => epochs(t.epochs_of_child, 24_000, 20, scale.images, patience),
         Start::Refinement => epochs_of_refinement(config, scale),
     }
 }
@@ -115,9 +115,9 @@ mod tests {
     #[test]
     fn few_images_and_small_networks_are_trained_for_more_epochs() {
         check_epochs(60_000, Start::Child, 800, 1);
-        check_epochs(10_000, Start::Child, 800, 6);
-        check_epochs(10_000, Start::Child, 201, 6);
-        check_epochs(10_000, Start::Child, 200, 12);
+        check_epochs(10_000, Start::Child, 800, 3);
+        check_epochs(10_000, Start::Child, 201, 3);
+        check_epochs(10_000, Start::Child, 200, 6);
         check_epochs(10_000, Start::Scratch, 200, 24);
         check_epochs(1_000, Start::Child, 800, 20);
         check_epochs(1_000, Start::Scratch, 1, MOST_EPOCHS);

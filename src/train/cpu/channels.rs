@@ -3,10 +3,10 @@
 use super::simd::dispatched;
 
 dispatched! {
-    /// `y = scale · x + shift` with vectors per channel.
+    /// `y = scale · x + shift` with vectors per channel, repeated so that the inner loop is long.
     pub fn scale(x: &[f32], scale: &[f32], shift: &[f32], y: &mut [f32]) {
-        let c = scale.len();
-        for (x, y) in x.chunks(c).zip(y.chunks_mut(c)) {
+        let span = scale.len();
+        for (x, y) in x.chunks(span).zip(y.chunks_mut(span)) {
             for ((y, x), (a, b)) in y.iter_mut().zip(x).zip(scale.iter().zip(shift)) {
                 *y = a * x + b;
             }

@@ -58,21 +58,49 @@ dispatched! {
         for (x, (y, places)) in x.chunks(input).zip(images) {
             plan.each_window(|to, rows, columns| {
                 let (y, places) = (&mut y[to..][..c], &mut places[to..][..c]);
-                y.fill(f32::NEG_INFINITY);
-                places.fill(plan.at(rows.start, columns.start) as u32);
-                for row in rows {
-                    for column in columns.clone() {
-                        let from = plan.at(row, column);
-                        let best = y.iter_mut().zip(places.iter_mut());
-                        for (x, (y, place)) in x[from..][..c].iter().zip(best) {
-                            let wins = *x > *y;
-                            *y = if wins { *x } else { *y };
-                            *place = if wins { from as u32 } else { *place };
-                        }
-                    }
-                }
+                let window = Window { plan, x, rows, columns };
+                let wide = window.largest::<16>(0, y, places);
+                let half = window.largest::<8>(wide, y, places);
+                let quarter = window.largest::<4>(half, y, places);
+                window.largest::<1>(quarter, y, places);
             });
         }
+    }
+}
+
+/// A window of one image.
+struct Window<'a> {
+    plan: &'a PoolPlan,
+    x: &'a [f32],
+    rows: std::ops::Range<usize>,
+    columns: std::ops::Range<usize>,
+}
+
+impl Window<'_> {
+    /// Largest values and their places for the channels from `first` on, `N` at a time in registers, as
+    /// long as there are `N`; answers the first channel that is left.
+    #[inline(always)]
+    fn largest<const N: usize>(&self, first: usize, y: &mut [f32], places: &mut [u32]) -> usize {
+        let start = self.plan.at(self.rows.start, self.columns.start) as u32;
+        let mut channel = first;
+        while channel + N <= y.len() {
+            let (mut best, mut place) = ([f32::NEG_INFINITY; N], [start; N]);
+            for row in self.rows.clone() {
+                for column in self.columns.clone() {
+                    let from = self.plan.at(row, column);
+                    let x = &self.x[from + channel..][..N];
+                    for i in 0..N {
+                        let wins = x[i] > best[i];
+                        best[i] = if wins { x[i] } else { best[i] };
+                        place[i] = if wins { from as u32 } else { place[i] };
+                    }
+                }
+            }
+            y[channel..][..N].copy_from_slice(&best);
+            places[channel..][..N].copy_from_slice(&place);
+            channel += N;
+        }
+        channel
     }
 }
 

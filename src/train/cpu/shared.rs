@@ -4,6 +4,7 @@ use crate::graph::Network;
 use crate::graph::Params;
 
 use super::conv::Packed;
+use super::norm;
 use super::norm::Affine;
 use super::norm::Backward;
 use super::parameters;
@@ -18,7 +19,7 @@ pub struct Shared {
     pub parameters: Vec<f32>,
     /// By step; empty except for convolutions.
     pub packed: Vec<Packed>,
-    /// By step: scale and shift of a constant normalisation.
+    /// By step: scale and shift of a constant normalisation, repeated.
     pub constants: Vec<[Vec<f32>; 2]>,
     /// By normalisation: running mean and variance.
     pub running: Vec<[Vec<f32>; 2]>,
@@ -96,8 +97,8 @@ fn scale_and_shift(params: &Params) -> [Vec<f32>; 2] {
     match params {
         Params::Normalize { mean, std } => {
             let scale: Vec<f32> = std.data.iter().map(|s| 1.0 / s).collect();
-            let shift = mean.data.iter().zip(&scale).map(|(m, s)| -m * s).collect();
-            [scale, shift]
+            let shift: Vec<f32> = mean.data.iter().zip(&scale).map(|(m, s)| -m * s).collect();
+            [norm::repeated(&scale), norm::repeated(&shift)]
         }
         Params::Conv { .. } | Params::BatchNorm { .. } | Params::Linear { .. } => {
             panic!("G6: a normalisation has constants")
