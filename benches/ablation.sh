@@ -1,34 +1,49 @@
 #!/usr/bin/env bash
 # Does Lamarckism pay? LEMONADE, LEMONADE without inheritance, and random search, three seeds each, on
-# digits (5 minutes a run) and 10,000 images of Fashion-MNIST (15 minutes a run): three hours in all.
-# Resumable: run it again and it goes on. `benches/ablation.sh FOLDER [digits|fashion]`
+# digits (5 minutes a run) and 10,000 images of Fashion-MNIST (15 minutes a run): three hours in all, or
+# half of that with BESIDE=2, two runs at a time, each on a core of its own.
+# Resumable: run it again and it goes on. `[BESIDE=2] benches/ablation.sh FOLDER [digits|fashion]`
 set -euo pipefail
 folder=${1:?usage: benches/ablation.sh FOLDER [digits|fashion]}
 only=${2:-}
+export BESIDE=${BESIDE:-1}
 cd "$(dirname "$0")/.."
 cargo build --release --quiet
-citronade=$PWD/target/release/citronade
+export citronade=$PWD/target/release/citronade
 analysis=$PWD/benches/ablation.py
 mkdir -p "$folder"
 cd "$folder"
 
-run() { # data-name budget strategy-name seed arguments…
-  local data=$1 budget=$2 strategy=$3 seed=$4
-  shift 4
-  local store=$data-$strategy-$seed.db
-  "$citronade" search --quiet --json --store "$store" --budget "$budget" --seed "$seed" \
-    --reference "$data.reference.json" "$@" >"$data-$strategy-$seed.jsonl"
+jobs() { # of one data set: its name and the budget of a run
+  for seed in 1 2 3; do
+    for strategy in lemonade no-inherit random; do echo "$1 $2 $strategy $seed"; done
+  done
 }
 
-for seed in 1 2 3; do
-  for strategy in lemonade no-inherit random; do
-    case $strategy in
-      lemonade) flags=() ;;
-      no-inherit) flags=(--no-inherit) ;;
-      random) flags=(--strategy random) ;;
-    esac
-    [ "$only" = fashion ] || run digits 5min $strategy $seed "${flags[@]}"
-    [ "$only" = digits ] || run fashion 15min $strategy $seed --data fashion-mnist --data-limit 10000 "${flags[@]}"
-  done
+search() { # name of the data, store, further arguments
+  local data=$1 store=$2
+  shift 2
+  [ "$data" = digits ] || set -- --data fashion-mnist --data-limit 10000 "$@"
+  "$citronade" search --quiet --json --store "$store" --reference "$data.reference.json" "$@"
+}
+
+run() { # name of the data, budget, strategy, seed
+  local name=$1-$3-$4
+  case $3 in
+    lemonade) set -- "$@" ;;
+    no-inherit) set -- "$@" --no-inherit ;;
+    random) set -- "$@" --strategy random ;;
+  esac
+  [ "$BESIDE" = 1 ] || taskset -cp "$CORE" $BASHPID >/dev/null
+  search "$1" "$name.db" --budget "$2" --seed "$4" "${@:5}" >"$name.jsonl"
+}
+export -f search run
+
+for data in digits fashion; do
+  [ -z "$only" ] || [ "$only" = "$data" ] || continue
+  [ "$data" = digits ] && budget=5min || budget=15min
+  # One scale of the hypervolume for all runs: that of the six seed networks.
+  [ -e "$data.reference.json" ] || search "$data" "$data-reference.db" --budget 6candidates >/dev/null
+  jobs "$data" "$budget" | xargs -P "$BESIDE" --process-slot-var=CORE -L 1 bash -c 'set -euo pipefail; run "$@"' run
 done
 python3 "$analysis" .

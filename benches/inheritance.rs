@@ -83,7 +83,8 @@ fn main() {
         let kind = if *inherits { "inherited" } else { "scratch" };
         let by_generation: Vec<String> =
             errors.iter().map(|e| format!("{:6.2}", mean(e))).collect();
-        println!("{kind:<10} {:>3} epochs at {rate:<5} {}", epochs_of(*part, whole), by_generation.join(" "));
+        let epochs = epochs_of(*part, whole);
+        println!("{kind:<10} {epochs:>3} epochs at {rate:<5} {}", by_generation.join(" "));
     }
 }
 

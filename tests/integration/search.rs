@@ -164,8 +164,26 @@ fn digits_are_searched_trained_measured_and_exported_for_real() {
     for file in ["citronade.html", "citronade.svg"] {
         assert!(fs::metadata(folder.path().join(file)).unwrap().len() > 1000, "{file}");
     }
+    check_first_files_are_as_large_as_trained_ones(&records(folder.path()));
     let again = run(folder.path(), &args);
     check_exit(&again, 0);
+}
+
+/// Of a file without the trained one's metadata, memory and size would be too low in the first round.
+#[track_caller]
+fn check_first_files_are_as_large_as_trained_ones(records: &[Record]) {
+    let rounds: Vec<(u64, u32, u64)> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Measured(m) => Some((m.candidate, m.round, m.model_bytes)),
+            _ => None,
+        })
+        .collect();
+    let repeats: Vec<_> = rounds.iter().filter(|(_, round, _)| *round > 0).collect();
+    assert!(!repeats.is_empty());
+    for (id, round, bytes) in repeats {
+        assert!(rounds.contains(&(*id, 0, *bytes)), "round {round} of {id}: {bytes} bytes");
+    }
 }
 
 #[test]
