@@ -96,12 +96,11 @@ impl Edges {
 }
 
 fn colour(own: &[u8], others: &[Colour]) -> Colour {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(own);
-    for other in others {
-        hasher.update(other);
-    }
-    *hasher.finalize().as_bytes()
+    // A few short pieces: copying them is cheaper than a hasher that takes them one by one.
+    let mut bytes = Vec::with_capacity(own.len() + others.as_flattened().len());
+    bytes.extend_from_slice(own);
+    bytes.extend_from_slice(others.as_flattened());
+    *blake3::hash(&bytes).as_bytes()
 }
 
 fn op_bytes(op: &Op) -> Vec<u8> {
