@@ -144,7 +144,11 @@ fn time(request: &TimeRequest, runtimes: &dyn Runtimes) -> Result<Timed, Runtime
     let load_us = timing::micros(start.elapsed());
     let inputs = model.inputs().to_vec();
     model.prepare(Fill::Scattered.tensors(&inputs)?)?;
-    let timing = timing::time(&mut *model, &request.warmup, &request.sampling)?;
+    let conditions = match runtime.simulates() {
+        true => Conditions::default,
+        false => Conditions::read,
+    };
+    let timing = timing::time(&mut *model, &request.warmup, &request.sampling, conditions)?;
     Ok(Timed {
         runtime_version: runtime.version(),
         threads: model.threads(),

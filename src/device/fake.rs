@@ -1,10 +1,10 @@
-//! An agent on a thread of this process.
+//! An agent inside this process.
 use std::io;
-use std::io::BufReader;
-use std::io::PipeReader;
-use std::io::PipeWriter;
-use std::thread;
-use std::thread::JoinHandle;
+use std::io::Read;
+use std::io::Write;
+use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::Sender;
 
 use crate::agent::Installed;
 use crate::agent::serve;
@@ -15,7 +15,7 @@ use super::Pipe;
 use super::Process;
 use super::Transport;
 
-/// The serve loop behind a pipe, without a process of its own: launches cost next to nothing.
+/// The serve loop without a process of its own: launches cost next to nothing.
 ///
 /// For tests and, with the runtime `metronome`, to see what everything around measuring costs.
 /// A runtime that aborts takes this process along.
@@ -28,42 +28,60 @@ impl Transport for Fake {
     }
 
     fn spawn(&self) -> Result<Pipe, DeviceError> {
-        let not_started = |source| DeviceError::NotStarted {
-            program: "a thread".to_owned(),
-            address: self.address(),
-            source,
-        };
-        let (requests_in, requests) = io::pipe().map_err(not_started)?;
-        let (answers, answers_out) = io::pipe().map_err(not_started)?;
-        let agent = thread::Builder::new().spawn(move || work(requests_in, answers_out));
-        let process = AgentThread(Some(agent.map_err(not_started)?));
+        let (sender, receiver) = mpsc::channel();
         Ok(Pipe {
-            requests: Box::new(requests),
-            answers: Box::new(answers),
-            process: Box::new(process),
+            requests: Box::new(Requests { waiting: Vec::new(), sender }),
+            answers: Box::new(Answers { receiver, ready: Vec::new(), read: 0 }),
+            process: Box::new(Nothing),
         })
     }
 }
 
-fn work(requests: PipeReader, answers: PipeWriter) -> io::Result<()> {
-    serve(BufReader::new(requests), answers, &Installed)
+/// Hands requests over when they are flushed.
+struct Requests {
+    waiting: Vec<u8>,
+    sender: Sender<Vec<u8>>,
 }
 
-struct AgentThread(Option<JoinHandle<io::Result<()>>>);
-
-impl Process for AgentThread {
-    /// A thread cannot be killed: it ends when its pipes are closed.
-    fn kill(&mut self) {
-        self.0 = None;
+impl Write for Requests {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.waiting.write(bytes)
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        let requests = std::mem::take(&mut self.waiting);
+        self.sender.send(requests).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// Serves requests on the thread that reads the answers.
+struct Answers {
+    receiver: Receiver<Vec<u8>>,
+    ready: Vec<u8>,
+    read: usize,
+}
+
+impl Read for Answers {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.read == self.ready.len() {
+            let Ok(requests) = self.receiver.recv() else { return Ok(0) };
+            self.ready.clear();
+            self.read = 0;
+            serve(&requests[..], &mut self.ready, &Installed)?;
+        }
+        let read = (&self.ready[self.read..]).read(buffer)?;
+        self.read += read;
+        Ok(read)
+    }
+}
+
+/// What runs is the reader of the answers, which ends when there are no more requests.
+struct Nothing;
+
+impl Process for Nothing {
+    fn kill(&mut self) {}
+
     fn end(&mut self) -> End {
-        let result = self.0.take().map(JoinHandle::join);
-        let status = match result {
-            Some(Ok(Ok(()))) => Some(0),
-            Some(Ok(Err(_)) | Err(_)) => Some(1),
-            None => None,
-        };
-        End { status, ..End::default() }
+        End { status: Some(0), ..End::default() }
     }
 }
