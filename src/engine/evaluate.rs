@@ -123,7 +123,15 @@ impl Engine {
         let accepted = candidate.accepted;
         let plan = train_plan(&self.config, &accepted, &self.material.data, self.scale);
         let source = match accepted.parent {
+            None if self.is_weightless() => {
+                Source::Nowhere { graph: accepted.graph, steps: Vec::new() }
+            }
             None => Source::Scratch(accepted.graph),
+            Some(parent) if self.is_weightless() => {
+                let graph = self.state.candidates()[&parent].accepted.graph.clone();
+                let steps = replayed(&graph, &accepted.steps)?;
+                Source::Nowhere { graph, steps }
+            }
             Some(parent) => {
                 let network = self.network(parent)?;
                 let steps = replayed(&network.graph, &accepted.steps)?;
@@ -139,6 +147,11 @@ impl Engine {
             prospect,
             experience: experience.clone(),
         })
+    }
+
+    /// Does nobody look at weights? So in a benchmark of the engine itself.
+    fn is_weightless(&self) -> bool {
+        !self.keep_blobs && !self.trainer.reads_weights()
     }
 
     /// Turns results into records, and measured candidates into trainings or kills.

@@ -43,7 +43,8 @@ impl Engine {
         if asked.proposals.is_empty() {
             return Ok(false);
         }
-        let accepted = self.accept(asked, watch)?;
+        let latency = costs.latency;
+        let accepted = self.accept_predicted(asked, &latency, watch)?;
         watch(&Event::Proposed { generation, accepted }, &self.state);
         Ok(true)
     }
@@ -54,7 +55,16 @@ impl Engine {
         asked: Generation,
         watch: &mut dyn FnMut(&Event, &State),
     ) -> Result<Vec<CandidateId>, EngineError> {
-        let costs = Costs::of(&self.config, &self.state, self.scale);
+        let latency = self.state.predictor(Objective::Latency);
+        self.accept_predicted(asked, &latency, watch)
+    }
+
+    fn accept_predicted(
+        &mut self,
+        asked: Generation,
+        latency: &Predictor,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<Vec<CandidateId>, EngineError> {
         let generation = self.state.generation();
         let first = self.state.candidates().keys().next_back().map_or(1, |id| id + 1);
         let proposed = asked.looked_at;
@@ -77,7 +87,7 @@ impl Engine {
                     generation,
                     proposed,
                     arch: p.graph.arch_id(),
-                    predicted_latency_us: costs.predicted_latency(&p.graph),
+                    predicted_latency_us: predicted_latency(latency, &p.graph),
                     graph: p.graph,
                     steps,
                     parameters: cost.parameters,
@@ -118,14 +128,14 @@ struct Costs<'a> {
 impl<'a> Costs<'a> {
     pub(super) fn of(config: &'a RunConfig, state: &State, scale: Scale) -> Costs<'a> {
         let latency = state.predictor(Objective::Latency);
-        let memory = state.predictor(Objective::Memory);
+        let reads_memory = config.objectives.contains(&Objective::Memory)
+            || config.limits.iter().any(|limit| limit.objective == Objective::Memory);
+        let memory = match reads_memory {
+            true => state.predictor(Objective::Memory),
+            false => Predictor::fit([]),
+        };
         let most_macs = state.most_macs(config, scale);
         Costs { config, latency, memory, most_macs }
-    }
-
-    pub(super) fn predicted_latency(&self, graph: &Graph) -> Option<f64> {
-        let prediction = self.latency.predict(graph);
-        (prediction.samples > 0).then_some(prediction.latency_us)
     }
 
     /// `None` if a hard limit rules the structure out, or the time budget, as far as that is known.
@@ -146,6 +156,12 @@ impl<'a> Costs<'a> {
         }
         Some(objectives.map(|&o| value(o).0).collect())
     }
+}
+
+/// `None` before the first measurement.
+fn predicted_latency(latency: &Predictor, graph: &Graph) -> Option<f64> {
+    let prediction = latency.predict(graph);
+    (prediction.samples > 0).then_some(prediction.latency_us)
 }
 
 /// A prediction, and the least it could be if enough was measured to know.
