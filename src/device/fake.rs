@@ -2,9 +2,10 @@
 use std::io;
 use std::io::Read;
 use std::io::Write;
-use std::sync::mpsc;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::Sender;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 
 use crate::agent::Installed;
 use crate::agent::serve;
@@ -15,7 +16,8 @@ use super::Pipe;
 use super::Process;
 use super::Transport;
 
-/// The serve loop without a process of its own: launches cost next to nothing.
+/// The serve loop without a process or a thread of its own: launches cost next to nothing, and no
+/// deadline can be held.
 ///
 /// For tests and, with the runtime `metronome`, to see what everything around measuring costs.
 /// A runtime that aborts takes this process along.
@@ -28,19 +30,20 @@ impl Transport for Fake {
     }
 
     fn spawn(&self) -> Result<Pipe, DeviceError> {
-        let (sender, receiver) = mpsc::channel();
+        let answers = Answers::default();
         Ok(Pipe {
-            requests: Box::new(Requests { waiting: Vec::new(), sender }),
-            answers: Box::new(Answers { receiver, ready: Vec::new(), read: 0 }),
+            requests: Box::new(Requests { waiting: Vec::new(), answers: answers.clone() }),
+            answers: Box::new(answers),
+            immediate: true,
             process: Box::new(Nothing),
         })
     }
 }
 
-/// Hands requests over when they are flushed.
+/// Serves requests when they are flushed.
 struct Requests {
     waiting: Vec<u8>,
-    sender: Sender<Vec<u8>>,
+    answers: Answers,
 }
 
 impl Write for Requests {
@@ -50,32 +53,30 @@ impl Write for Requests {
 
     fn flush(&mut self) -> io::Result<()> {
         let requests = std::mem::take(&mut self.waiting);
-        self.sender.send(requests).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        serve(&requests[..], &mut *self.answers.lock(), &Installed)
     }
 }
 
-/// Serves requests on the thread that reads the answers.
-struct Answers {
-    receiver: Receiver<Vec<u8>>,
-    ready: Vec<u8>,
-    read: usize,
+/// Answers that were not read yet.
+#[derive(Clone, Default)]
+struct Answers(Arc<Mutex<Vec<u8>>>);
+
+impl Answers {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Read for Answers {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.read == self.ready.len() {
-            let Ok(requests) = self.receiver.recv() else { return Ok(0) };
-            self.ready.clear();
-            self.read = 0;
-            serve(&requests[..], &mut self.ready, &Installed)?;
-        }
-        let read = (&self.ready[self.read..]).read(buffer)?;
-        self.read += read;
+        let mut ready = self.lock();
+        let read = (&ready[..]).read(buffer)?;
+        ready.drain(..read);
         Ok(read)
     }
 }
 
-/// What runs is the reader of the answers, which ends when there are no more requests.
+/// What runs is the asker itself.
 struct Nothing;
 
 impl Process for Nothing {

@@ -154,9 +154,10 @@ impl Archive {
     /// If there is not one value for each objective.
     pub fn could_enter(&self, values: &[Value]) -> bool {
         let newcomer = self.judge(Member { id: u64::MAX, values: values.to_vec() });
-        let low = |c: &Candidate| -> Vec<f64> { c.judged.iter().map(|v| v.interval[0]).collect() };
-        let best = low(&newcomer);
-        let as_good = |id: &u64| low(&self.known[id]).iter().zip(&best).all(|(m, n)| m <= n);
+        let as_good = |id: &u64| {
+            let mut pairs = self.known[id].judged.iter().zip(&newcomer.judged);
+            pairs.all(|(m, n)| m.interval[0] <= n.interval[0])
+        };
         !self.members.iter().any(as_good)
     }
 
