@@ -143,23 +143,34 @@ fn gains(
     targets: &[f64],
     thresholds: &[f64; THRESHOLDS],
 ) -> [Option<f64>; THRESHOLDS] {
-    let mut sums = [[0.0; THRESHOLDS]; 2];
-    let mut high = [0.0; THRESHOLDS];
-    let [low_sums, high_sums] = &mut sums;
+    let mut sides = [Sides::default(); THRESHOLDS];
     // All thresholds side by side, so that the compiler can take several at once.
     for (value, target) in values.iter().zip(targets) {
-        for k in 0..THRESHOLDS {
-            let is_high = f64::from(u8::from(*value > thresholds[k]));
-            high[k] += is_high;
-            high_sums[k] += if *value > thresholds[k] { *target } else { 0.0 };
-            low_sums[k] += if *value > thresholds[k] { 0.0 } else { *target };
+        for (side, threshold) in sides.iter_mut().zip(thresholds) {
+            let is_high = value > threshold;
+            side.high += f64::from(u8::from(is_high));
+            side.high_sum += if is_high { *target } else { 0.0 };
+            side.low_sum += if is_high { 0.0 } else { *target };
         }
     }
-    std::array::from_fn(|k| {
-        let n = [values.len() as f64 - high[k], high[k]];
-        let large_enough = n.iter().all(|&n| n >= MIN_LEAF as f64);
-        large_enough.then(|| sums[0][k].powi(2) / n[0] + sums[1][k].powi(2) / n[1])
-    })
+    sides.map(|side| side.gain(values.len() as f64))
+}
+
+/// What lies below and above a threshold.
+#[derive(Clone, Copy, Default)]
+struct Sides {
+    high: f64,
+    low_sum: f64,
+    high_sum: f64,
+}
+
+impl Sides {
+    /// `None` if one side is too small.
+    fn gain(self, all: f64) -> Option<f64> {
+        let low = all - self.high;
+        let large_enough = low.min(self.high) >= MIN_LEAF as f64;
+        large_enough.then(|| self.low_sum.powi(2) / low + self.high_sum.powi(2) / self.high)
+    }
 }
 
 #[cfg(test)]
