@@ -1,7 +1,12 @@
 //! What everything around training and measuring costs: candidates a second with the `Formula`
 //! trainer and the `Metronome` runtime, one process, a real store with full synchronisation, no
-//! blobs. Once without a limit, where the formula lets networks grow for ever and making their
-//! weights is most of the work, and once with networks of the size that digits need.
+//! blobs.
+//!
+//! `Formula` reads the structure alone and nobody keeps weights here, so the engine makes none but those
+//! of the files that are measured. Lines "with weights" are of a trainer that asks for them all the same:
+//! there the chains of morphisms initialise, repair and calibrate weights as they do in a search,
+//! and that is most of the work. Each once without a limit, where the formula lets networks
+//! grow for ever, and once with networks of the size that digits need.
 //!
 //! `cargo bench --bench engine [CANDIDATES]`
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
@@ -10,7 +15,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use citronade::data;
+use citronade::data::DataSet;
 use citronade::data::LoadOptions;
+use citronade::data::Samples;
 use citronade::device::Fake;
 use citronade::engine::Budget;
 use citronade::engine::Engine;
@@ -19,31 +26,92 @@ use citronade::engine::Limit;
 use citronade::engine::Material;
 use citronade::engine::Parts;
 use citronade::engine::RunConfig;
+use citronade::graph::Activations;
+use citronade::graph::Graph;
+use citronade::graph::Network;
+use citronade::graph::NodeId;
 use citronade::measure::Bench;
 use citronade::pareto::Objective;
 use citronade::search::Acceptance;
 use citronade::store::RunRecord;
 use citronade::store::Store;
+use citronade::train::Epoch;
+use citronade::train::Evaluation;
 use citronade::train::Formula;
+use citronade::train::TrainError;
+use citronade::train::TrainPlan;
+use citronade::train::TrainReport;
+use citronade::train::Trainer;
+use citronade::train::Watch;
+use citronade::units::Bytes;
 
 fn main() {
     let wanted = std::env::args().filter_map(|a| a.parse().ok()).next().unwrap_or(20_000);
     for (acceptance, name) in
         [(Acceptance::Density, "density"), (Acceptance::Surrogate, "surrogate")]
     {
-        for most in [f64::INFINITY, 5000.0] {
+        for most in [5000.0, f64::INFINITY] {
             let limit = Limit { objective: Objective::Parameters, most };
-            let (candidates, seconds) = search(wanted, acceptance, limit);
-            println!(
-                "{name:<10} parameters <= {most:<6} {candidates} candidates in {seconds:.1} s: {:.0} a second",
-                candidates as f64 / seconds
-            );
+            let trainers: [(Arc<dyn Trainer>, &str); 2] =
+                [(Arc::new(Formula), ""), (Arc::new(Weighed), "with weights")];
+            for (trainer, weights) in trainers {
+                let (candidates, seconds) = search(wanted, acceptance, limit, trainer);
+                println!(
+                    "{name:<10} parameters <= {most:<5} {weights:<13} {candidates} candidates in {seconds:.1} s: {:.0} a second",
+                    candidates as f64 / seconds
+                );
+            }
         }
     }
 }
 
+/// `Formula`, but it asks for the weights that it does not need.
+struct Weighed;
+
+impl Trainer for Weighed {
+    fn name(&self) -> &str {
+        Formula.name()
+    }
+
+    fn peak_memory(&self, graph: &Graph, batch: usize) -> Bytes {
+        Formula.peak_memory(graph, batch)
+    }
+
+    fn train(
+        &self,
+        network: &Network,
+        data: &DataSet,
+        plan: &TrainPlan,
+        watch: &mut dyn FnMut(&Epoch) -> Watch,
+    ) -> Result<(Network, TrainReport), TrainError> {
+        Formula.train(network, data, plan, watch)
+    }
+
+    fn evaluate(&self, network: &Network, samples: &Samples) -> Result<Evaluation, TrainError> {
+        Formula.evaluate(network, samples)
+    }
+
+    fn observe(
+        &self,
+        network: &Network,
+        samples: &Samples,
+        nodes: &[NodeId],
+    ) -> Result<Activations, TrainError> {
+        Formula.observe(network, samples, nodes)
+    }
+
+    fn recalibrate(&self, network: &Network, samples: &Samples) -> Result<Network, TrainError> {
+        Formula.recalibrate(network, samples)
+    }
+}
+
 /// Runs a search of so many candidates; answers their number and the seconds it took.
-fn search(candidates: u64, acceptance: Acceptance, limit: Limit) -> (u64, f64) {
+fn search(
+    candidates: u64,
+    acceptance: Acceptance,
+    limit: Limit,
+    trainer: Arc<dyn Trainer>,
+) -> (u64, f64) {
     let mut config = RunConfig {
         runtime: "metronome".into(),
         objectives: vec![Objective::Error, Objective::Latency, Objective::Parameters],
@@ -77,7 +145,7 @@ fn search(candidates: u64, acceptance: Acceptance, limit: Limit) -> (u64, f64) {
         run,
         store,
         material: Arc::new(Material::new(data)),
-        trainer: Arc::new(Formula),
+        trainer,
         gauge: Gauge { bench, folder: folder.path().to_owned() },
         interrupted: Arc::new(AtomicBool::new(false)),
         keep_blobs: false,

@@ -34,6 +34,10 @@ impl Runtime for Metronome {
         "1".to_owned()
     }
 
+    fn simulates(&self) -> bool {
+        true
+    }
+
     fn load(&self, model: Source<'_>, _threads: usize) -> Result<Box<dyn Loaded>, RuntimeError> {
         let file = match model {
             Source::File(path) => fs::read(path)?,
@@ -77,10 +81,16 @@ impl Loaded for Ticking {
     }
 }
 
-/// FNV-1a, 64 bits (Fowler, Noll, Vo).
+/// FNV-1a, 64 bits (Fowler, Noll, Vo), but over words of eight bytes, the last filled up with zeros:
+/// large files are hashed at each launch.
 fn fnv(bytes: &[u8]) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let step = |hash: u64, word: &[u8; 8]| {
+        (hash ^ u64::from_le_bytes(*word)).wrapping_mul(0x0100_0000_01b3)
+    };
+    words.iter().chain([&last]).fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// One step of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).

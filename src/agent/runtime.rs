@@ -20,6 +20,12 @@ pub trait Runtime {
     /// Its version.
     fn version(&self) -> String;
 
+    /// Does it only say what runs took, while nothing runs? Then the state of the machine around it
+    /// means nothing, and is not read.
+    fn simulates(&self) -> bool {
+        false
+    }
+
     /// Refuses a model that [`load`](Self::load) must not see. The agent asks once before, so that
     /// this is no part of what is timed and weighed.
     ///

@@ -144,7 +144,11 @@ fn time(request: &TimeRequest, runtimes: &dyn Runtimes) -> Result<Timed, Runtime
     let load_us = timing::micros(start.elapsed());
     let inputs = model.inputs().to_vec();
     model.prepare(Fill::Scattered.tensors(&inputs)?)?;
-    let timing = timing::time(&mut *model, &request.warmup, &request.sampling)?;
+    let conditions = match runtime.simulates() {
+        true => Conditions::default,
+        false => Conditions::read,
+    };
+    let timing = timing::time(&mut *model, &request.warmup, &request.sampling, conditions)?;
     Ok(Timed {
         runtime_version: runtime.version(),
         threads: model.threads(),
@@ -166,16 +170,21 @@ fn memory_use(request: &MemoryRequest, runtimes: &dyn Runtimes) -> Result<Answer
         None => Source::Bytes(TINY_MODEL),
     };
     runtime.check(source)?;
-    let mut watch = Watch::start();
+    let mut watch = (!runtime.simulates()).then(Watch::start);
     let mut model = runtime.load(source, request.threads)?;
-    watch.loaded();
+    if let Some(watch) = &mut watch {
+        watch.loaded();
+    }
     let inputs = Fill::Scattered.tensors(model.inputs())?;
     model.prepare(inputs)?;
-    watch.running();
+    if let Some(watch) = &mut watch {
+        watch.running();
+    }
     for _ in 0..request.runs {
         model.run()?;
     }
-    Ok(Answer::Memory(model.simulated_memory().unwrap_or_else(|| watch.done())))
+    let memory = model.simulated_memory().or_else(|| watch.map(Watch::done));
+    Ok(Answer::Memory(memory.unwrap_or_default()))
 }
 
 fn run(request: &RunRequest, runtimes: &dyn Runtimes) -> Result<Outputs, RuntimeError> {

@@ -24,7 +24,7 @@ pub struct Timing {
     pub after: Conditions,
 }
 
-/// Times a prepared model.
+/// Times a prepared model; `conditions` are read before and after the samples.
 ///
 /// Budgets are counted in what the runs say they took, so a runtime that simulates is timed the
 /// same each time.
@@ -32,12 +32,13 @@ pub fn time(
     model: &mut dyn Loaded,
     warmup: &Warmup,
     sampling: &Sampling,
+    conditions: fn() -> Conditions,
 ) -> Result<Timing, RuntimeError> {
     let first_us = micros(model.run()?);
     let (warmup_runs, settled) = warm_up(model, warmup)?;
-    let before = Conditions::read();
+    let before = conditions();
     let samples_us = sample(model, sampling)?;
-    let after = Conditions::read();
+    let after = conditions();
     Ok(Timing { first_us, warmup_runs, settled, samples_us, before, after })
 }
 
@@ -120,7 +121,7 @@ mod tests {
     const SAMPLING: Sampling = Sampling { min: 3, max: 20, max_us: 1e6 };
 
     fn timed(micros: Vec<u64>, warmup: Warmup, sampling: Sampling) -> Timing {
-        time(&mut Script(micros, 0), &warmup, &sampling).unwrap()
+        time(&mut Script(micros, 0), &warmup, &sampling, Conditions::default).unwrap()
     }
 
     #[test]

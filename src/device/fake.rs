@@ -1,10 +1,11 @@
-//! An agent on a thread of this process.
+//! An agent inside this process.
 use std::io;
-use std::io::BufReader;
-use std::io::PipeReader;
-use std::io::PipeWriter;
-use std::thread;
-use std::thread::JoinHandle;
+use std::io::Read;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 
 use crate::agent::Installed;
 use crate::agent::serve;
@@ -15,7 +16,8 @@ use super::Pipe;
 use super::Process;
 use super::Transport;
 
-/// The serve loop behind a pipe, without a process of its own: launches cost next to nothing.
+/// The serve loop without a process or a thread of its own: launches cost next to nothing, and no
+/// deadline can be held.
 ///
 /// For tests and, with the runtime `metronome`, to see what everything around measuring costs.
 /// A runtime that aborts takes this process along.
@@ -28,42 +30,59 @@ impl Transport for Fake {
     }
 
     fn spawn(&self) -> Result<Pipe, DeviceError> {
-        let not_started = |source| DeviceError::NotStarted {
-            program: "a thread".to_owned(),
-            address: self.address(),
-            source,
-        };
-        let (requests_in, requests) = io::pipe().map_err(not_started)?;
-        let (answers, answers_out) = io::pipe().map_err(not_started)?;
-        let agent = thread::Builder::new().spawn(move || work(requests_in, answers_out));
-        let process = AgentThread(Some(agent.map_err(not_started)?));
+        let answers = Answers::default();
         Ok(Pipe {
-            requests: Box::new(requests),
+            requests: Box::new(Requests { waiting: Vec::new(), answers: answers.clone() }),
             answers: Box::new(answers),
-            process: Box::new(process),
+            immediate: true,
+            process: Box::new(Nothing),
         })
     }
 }
 
-fn work(requests: PipeReader, answers: PipeWriter) -> io::Result<()> {
-    serve(BufReader::new(requests), answers, &Installed)
+/// Serves requests when they are flushed.
+struct Requests {
+    waiting: Vec<u8>,
+    answers: Answers,
 }
 
-struct AgentThread(Option<JoinHandle<io::Result<()>>>);
-
-impl Process for AgentThread {
-    /// A thread cannot be killed: it ends when its pipes are closed.
-    fn kill(&mut self) {
-        self.0 = None;
+impl Write for Requests {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.waiting.write(bytes)
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        let requests = std::mem::take(&mut self.waiting);
+        serve(&requests[..], &mut *self.answers.lock(), &Installed)
+    }
+}
+
+/// Answers that were not read yet.
+#[derive(Clone, Default)]
+struct Answers(Arc<Mutex<Vec<u8>>>);
+
+impl Answers {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Read for Answers {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut ready = self.lock();
+        let read = (&ready[..]).read(buffer)?;
+        ready.drain(..read);
+        Ok(read)
+    }
+}
+
+/// What runs is the asker itself.
+struct Nothing;
+
+impl Process for Nothing {
+    fn kill(&mut self) {}
+
     fn end(&mut self) -> End {
-        let result = self.0.take().map(JoinHandle::join);
-        let status = match result {
-            Some(Ok(Ok(()))) => Some(0),
-            Some(Ok(Err(_)) | Err(_)) => Some(1),
-            None => None,
-        };
-        End { status, ..End::default() }
+        End { status: Some(0), ..End::default() }
     }
 }

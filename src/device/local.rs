@@ -113,6 +113,7 @@ impl Transport for Local {
         Ok(Pipe {
             requests: Box::new(requests),
             answers: Box::new(answers),
+            immediate: false,
             process: Box::new(process),
         })
     }

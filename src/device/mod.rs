@@ -40,6 +40,8 @@ pub struct Pipe {
     pub requests: Box<dyn Write + Send>,
     /// What the agent writes.
     pub answers: Box<dyn Read + Send>,
+    /// Is an answer there as soon as its request is flushed? Then nobody has to wait for it.
+    pub immediate: bool,
     /// To end it and to learn how it ended.
     pub process: Box<dyn Process>,
 }

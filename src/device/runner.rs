@@ -25,9 +25,28 @@ use super::Transport;
 pub struct Runner {
     address: String,
     requests: Option<Box<dyn Write + Send>>,
-    lines: Receiver<Vec<u8>>,
+    lines: Lines,
     process: Box<dyn Process>,
     last_id: u64,
+}
+
+type Answers = BufReader<Box<dyn Read + Send>>;
+
+/// Where lines come from.
+enum Lines {
+    /// A thread that reads them, so that a deadline can be held.
+    Passed(Receiver<Vec<u8>>),
+    /// They are there.
+    Immediate(Answers),
+}
+
+impl Lines {
+    fn next(&mut self, timeout: Duration) -> Result<Vec<u8>, RecvTimeoutError> {
+        match self {
+            Lines::Passed(lines) => lines.recv_timeout(timeout),
+            Lines::Immediate(answers) => read_line(answers).ok_or(RecvTimeoutError::Disconnected),
+        }
+    }
 }
 
 impl Runner {
@@ -38,8 +57,15 @@ impl Runner {
     /// As for [`Transport::spawn`].
     pub fn launch(transport: &dyn Transport) -> Result<Self, DeviceError> {
         let pipe = transport.spawn()?;
-        let (sender, lines) = mpsc::sync_channel(1);
-        thread::spawn(move || pass_lines(pipe.answers, &sender));
+        let answers = BufReader::new(pipe.answers);
+        let lines = match pipe.immediate {
+            true => Lines::Immediate(answers),
+            false => {
+                let (sender, lines) = mpsc::sync_channel(1);
+                thread::spawn(move || pass_lines(answers, &sender));
+                Lines::Passed(lines)
+            }
+        };
         Ok(Runner {
             address: transport.address(),
             requests: Some(pipe.requests),
@@ -58,7 +84,7 @@ impl Runner {
     pub fn ask(&mut self, task: Task, timeout: Duration) -> Result<Answer, DeviceError> {
         let doing = describe(&task);
         self.send(task);
-        let line = match self.lines.recv_timeout(timeout) {
+        let line = match self.lines.next(timeout) {
             Ok(line) => line,
             Err(RecvTimeoutError::Timeout) => {
                 self.process.kill();
@@ -135,14 +161,17 @@ fn describe(task: &Task) -> String {
 
 /// Passes whole lines on until there are no more, or nobody wants them; never holds more than one
 /// line and a byte.
-fn pass_lines(answers: Box<dyn Read + Send>, lines: &SyncSender<Vec<u8>>) {
-    let mut answers = BufReader::new(answers);
-    loop {
-        let mut line = Vec::new();
-        let read = answers.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line);
-        let more = matches!(read, Ok(1..));
-        if !more || lines.send(line).is_err() {
+fn pass_lines(mut answers: Answers, lines: &SyncSender<Vec<u8>>) {
+    while let Some(line) = read_line(&mut answers) {
+        if lines.send(line).is_err() {
             return;
         }
     }
+}
+
+/// A line with its end, cut after [`MAX_LINE`] bytes and one; `None` if there are no more.
+fn read_line(answers: &mut Answers) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    let read = answers.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line);
+    matches!(read, Ok(1..)).then_some(line)
 }

@@ -71,9 +71,12 @@ impl Engine {
                 watch(&Event::Tick, &self.state);
             }
             for done in done {
-                let Done::Measured(id, round, bytes, result) = done else { continue };
+                let Done::Measured(_, result) = done else { continue };
                 match *result {
-                    Ok(measured) => rounds.extend(self.measured(id, round, bytes, &measured)),
+                    Ok(measured) => {
+                        let at_s = self.seconds();
+                        rounds.extend(measured.map(|m| Measured { at_s, ..m }));
+                    }
                     Err(error) if error.concerns_every_model() => {
                         return Err(EngineError::Measure(error));
                     }
@@ -135,6 +138,7 @@ impl Engine {
         tell(self.strategy.as_mut(), &self.state, &candidates);
         let kept: Vec<CandidateId> = self.state.front().iter().map(|m| m.candidate).collect();
         self.networks.retain(|id, _| kept.contains(id));
+        self.chains.clear();
         watch(&Event::Generation(generation), &self.state);
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::data::DataSet;
 use crate::data::Samples;
 use crate::graph::Graph;
 use crate::graph::Network;
+use crate::graph::Weights;
 use crate::morphism;
 use crate::morphism::Applied;
 use crate::morphism::Exactness;
@@ -53,6 +54,13 @@ pub enum Source {
         /// The parent as it was trained.
         network: Arc<Network>,
         /// In order.
+        steps: Vec<Applied>,
+    },
+    /// Nowhere: for a trainer that reads no weights, where nobody else wants any either.
+    Nowhere {
+        /// The first structure.
+        graph: Graph,
+        /// What is done to it, in order.
         steps: Vec<Applied>,
     },
 }
@@ -131,6 +139,7 @@ pub fn develop(
             };
             (child, outcomes)
         }
+        Source::Nowhere { graph, steps } => without_weights(trainer, material, graph, steps)?,
     };
     let (network, report) = trainer.train(&network, &material.data, plan, watch)?;
     let error = match report.curve.last() {
@@ -170,6 +179,29 @@ fn inherit(
         let step = applied.step.clone();
         outcomes.push(StepOutcome { step, error_before: before, error_after: after });
         before = after;
+    }
+    Ok((network, outcomes))
+}
+
+/// The last structure, counting the error at each link: what [`inherit`] does, less the weights.
+fn without_weights(
+    trainer: &dyn Trainer,
+    material: &Material,
+    graph: Graph,
+    steps: Vec<Applied>,
+) -> Result<(Network, Vec<StepOutcome>), DevelopError> {
+    let mut network = Network { graph, weights: Weights::new() };
+    let mut outcomes = Vec::with_capacity(steps.len());
+    let mut before = None;
+    for Applied { graph, step } in steps {
+        let error_before = match before {
+            Some(error) => error,
+            None => trainer.evaluate(&network, &material.probe)?.error.0,
+        };
+        network.graph = graph;
+        let error_after = trainer.evaluate(&network, &material.probe)?.error.0;
+        outcomes.push(StepOutcome { step, error_before, error_after });
+        before = Some(error_after);
     }
     Ok((network, outcomes))
 }

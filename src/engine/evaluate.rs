@@ -14,8 +14,10 @@ use crate::onnx;
 use crate::pareto::Archive;
 use crate::pareto::Objective;
 use crate::stats::wilson;
+use crate::store::Accepted;
 use crate::store::CandidateId;
 use crate::store::EndKind;
+use crate::store::Measured;
 use crate::store::Record;
 use crate::store::Trained;
 use crate::train::TrainError;
@@ -129,10 +131,18 @@ impl Engine {
         let accepted = candidate.accepted;
         let plan = train_plan(&self.config, &accepted, &self.material.data, self.scale);
         let source = match accepted.parent {
+            None if self.is_weightless() => {
+                Source::Nowhere { graph: accepted.graph, steps: Vec::new() }
+            }
             None => Source::Scratch(accepted.graph),
+            Some(parent) if self.is_weightless() => {
+                let graph = self.state.candidates()[&parent].accepted.graph.clone();
+                let steps = self.chain(&graph, &accepted)?;
+                Source::Nowhere { graph, steps }
+            }
             Some(parent) => {
                 let network = self.network(parent)?;
-                let steps = replayed(&network.graph, &accepted.steps)?;
+                let steps = self.chain(&network.graph, &accepted)?;
                 Source::Parent { network, steps }
             }
         };
@@ -145,6 +155,19 @@ impl Engine {
             prospect,
             experience: experience.clone(),
         })
+    }
+
+    /// How a candidate came from `parent`: as it was proposed, or after a resumption replayed.
+    fn chain(&mut self, parent: &Graph, accepted: &Accepted) -> Result<Vec<Applied>, EngineError> {
+        match self.chains.remove(&accepted.candidate) {
+            Some(chain) => Ok(chain),
+            None => replayed(parent, &accepted.steps),
+        }
+    }
+
+    /// Does nobody look at weights? So in a benchmark of the engine itself.
+    fn is_weightless(&self) -> bool {
+        !self.keep_blobs && !self.trainer.reads_weights()
     }
 
     /// Turns results into records, and measured candidates into trainings or kills.
@@ -164,13 +187,13 @@ impl Engine {
                 Done::Panicked(_, id, text) => {
                     records.push(self.ended(id, EndKind::Failed, format!("internal: {text}"), 0));
                 }
-                Done::Measured(id, round, bytes, result) => match *result {
-                    Ok(measurement) => {
-                        let Some(measured) = self.measured(id, round, bytes, &measurement) else {
-                            let reason = "the device sent no samples".to_owned();
-                            records.push(self.ended(id, EndKind::Failed, reason, 0));
-                            continue;
-                        };
+                Done::Measured(id, result) => match *result {
+                    Ok(None) => {
+                        let reason = "the device sent no samples".to_owned();
+                        records.push(self.ended(id, EndKind::Failed, reason, 0));
+                    }
+                    Ok(Some(measured)) => {
+                        let measured = Measured { at_s: self.seconds(), ..measured };
                         if self.state.values_with(&measured).is_none() {
                             let reason = "its memory could not be read; leave `memory` out of \
                                           --objectives if this device never tells it";

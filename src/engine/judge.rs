@@ -1,7 +1,6 @@
 //! Who goes on: hard limits, and what cannot enter the front any more.
 use std::sync::Arc;
 
-use crate::measure::Measurement;
 use crate::pareto::Archive;
 use crate::pareto::Member;
 use crate::pareto::Objective;
@@ -22,29 +21,6 @@ use super::plan::Start;
 use super::plan::epochs_of;
 
 impl Engine {
-    /// The record of a measurement; `None` if it holds no samples.
-    pub(super) fn measured(
-        &self,
-        candidate: CandidateId,
-        round: u32,
-        model_bytes: u64,
-        measurement: &Measurement,
-    ) -> Option<Measured> {
-        let document = measurement.document();
-        let (p50, interval) = (document.latency_us.p50?, document.latency_us.p50_interval?);
-        Some(Measured {
-            candidate,
-            round,
-            latency_us: p50.0,
-            latency_interval_us: interval.map(|us| us.0),
-            memory_bytes: document.memory_bytes.map(|memory| memory.cost.0),
-            model_bytes,
-            verdict: document.verdict.to_string(),
-            json: document.to_json(),
-            at_s: self.seconds(),
-        })
-    }
-
     /// A record of the kill, if the measured candidate breaks a hard limit or cannot enter the
     /// front even with the lowest error that is believable.
     pub(super) fn killed(

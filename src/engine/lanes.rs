@@ -25,6 +25,7 @@ use crate::measure::Measurement;
 use crate::measure::Plan;
 use crate::onnx;
 use crate::store::CandidateId;
+use crate::store::Measured;
 use crate::train::Epoch;
 use crate::train::StopFlag;
 use crate::train::TrainPlan;
@@ -38,6 +39,10 @@ use super::develop::Source;
 use super::develop::develop;
 use super::early::Experience;
 use super::early::Prospect;
+
+/// Results that come this soon after one another share a transaction: a full synchronisation takes
+/// milliseconds.
+const GATHERED: Duration = Duration::from_millis(20);
 
 /// A model to be measured.
 pub struct MeasureJob {
@@ -90,8 +95,8 @@ pub struct TrainJob {
 
 /// What comes back.
 pub enum Done {
-    /// A measurement ended; with the size of the model in bytes.
-    Measured(CandidateId, u32, u64, Box<Result<Measurement, MeasureError>>),
+    /// A measurement ended; there is no record without samples, and in it no time yet.
+    Measured(CandidateId, Box<Result<Option<Measured>, MeasureError>>),
     /// A training ended.
     Trained(CandidateId, Box<Result<Developed, DevelopError>>, Duration),
     /// An epoch of a training ended.
@@ -176,22 +181,33 @@ impl Lanes {
         self.train.send(job).expect("the train lanes live as long as the engine");
     }
 
-    /// Waits at most `timeout` for something, then takes all that is there.
+    /// Waits at most `timeout` for something, then takes all that comes until [`GATHERED`] after it or
+    /// until nothing is left to come.
     pub fn wait(&mut self, timeout: Duration) -> Vec<Done> {
-        let first = self.inbox.recv_timeout(timeout);
-        let all: Vec<Done> = first.into_iter().chain(self.inbox.try_iter()).collect();
-        for done in &all {
-            match done {
-                Done::Measured(..) => self.measuring -= 1,
-                Done::Trained(..) => self.training -= 1,
-                Done::Epoch(..) => {}
-                Done::Panicked(lane, ..) | Done::Dropped(lane) => match lane {
-                    Lane::Measure => self.measuring -= 1,
-                    Lane::Train => self.training -= 1,
-                },
-            }
+        let Ok(first) = self.inbox.recv_timeout(timeout) else { return Vec::new() };
+        let until = Instant::now() + GATHERED;
+        let mut all = Vec::new();
+        let mut next = Some(first);
+        while let Some(done) = next {
+            self.count(&done);
+            all.push(done);
+            let left = until.saturating_duration_since(Instant::now());
+            let is_over = left.is_zero() || self.measuring + self.training == 0;
+            next = if is_over { None } else { self.inbox.recv_timeout(left).ok() };
         }
         all
+    }
+
+    fn count(&mut self, done: &Done) {
+        match done {
+            Done::Measured(..) => self.measuring -= 1,
+            Done::Trained(..) => self.training -= 1,
+            Done::Epoch(..) => {}
+            Done::Panicked(lane, ..) | Done::Dropped(lane) => match lane {
+                Lane::Measure => self.measuring -= 1,
+                Lane::Train => self.training -= 1,
+            },
+        }
     }
 }
 
@@ -224,15 +240,40 @@ impl MeasureLane {
                 onnx::export(&self.material.scratch(&graph, &mut rng), &options)
             }
         };
-        let size = bytes.len() as u64;
         let result = self.gauge.measure(&bytes, job.level);
-        Done::Measured(job.candidate, job.round, size, Box::new(result))
+        let (id, round, size) = (job.candidate, job.round, bytes.len() as u64);
+        Done::Measured(id, Box::new(result.map(|m| recorded(id, round, size, &m))))
     }
+}
+
+/// The record of a measurement; `None` if it holds no samples. Made here, so that nothing else is computed
+/// while this machine measures itself.
+fn recorded(
+    candidate: CandidateId,
+    round: u32,
+    model_bytes: u64,
+    measurement: &Measurement,
+) -> Option<Measured> {
+    let document = measurement.document();
+    let (p50, interval) = (document.latency_us.p50?, document.latency_us.p50_interval?);
+    Some(Measured {
+        candidate,
+        round,
+        latency_us: p50.0,
+        latency_interval_us: interval.map(|us| us.0),
+        memory_bytes: document.memory_bytes.map(|memory| memory.cost.0),
+        model_bytes,
+        verdict: document.verdict.to_string(),
+        json: document.to_json(),
+        at_s: 0.0,
+    })
 }
 
 impl Gauge {
     fn measure(&mut self, model: &[u8], level: Level) -> Result<Measurement, MeasureError> {
         let path = self.folder.join("candidate.onnx");
+        // A file that is truncated and written again is sent to the disk at once (ext4).
+        std::fs::remove_file(&path).ok();
         std::fs::write(&path, model)
             .map_err(|source| MeasureError::NotWritten { path: path.clone(), source })?;
         self.bench.measure(&path, &Plan::of(level))

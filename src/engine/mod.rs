@@ -55,6 +55,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::graph::Network;
+use crate::morphism::Applied;
 use crate::search::Evaluated;
 use crate::search::Lemonade;
 use crate::search::Random;
@@ -111,6 +112,9 @@ pub struct Engine {
     lanes: Lanes,
     /// Weights of the front's members and of the open generation.
     networks: BTreeMap<CandidateId, Arc<Network>>,
+    /// How the structures of the open generation came about, as far as they were proposed since the
+    /// start.
+    chains: BTreeMap<CandidateId, Vec<Applied>>,
     started: Instant,
     seconds_before: f64,
     /// What measuring a front member again took last.
@@ -183,6 +187,7 @@ impl Engine {
             material,
             lanes,
             networks,
+            chains: BTreeMap::new(),
             started,
             seconds_before,
             seconds_a_round: 1.0,

@@ -1,4 +1,7 @@
 //! Asking the strategy for a generation.
+use std::collections::BTreeMap;
+
+use crate::graph::Cost;
 use crate::graph::Graph;
 use crate::latency::Predictor;
 use crate::pareto::Objective;
@@ -43,7 +46,8 @@ impl Engine {
         if asked.proposals.is_empty() {
             return Ok(false);
         }
-        let accepted = self.accept(asked, watch)?;
+        let latency = costs.latency;
+        let accepted = self.accept_predicted(asked, &latency, watch)?;
         watch(&Event::Proposed { generation, accepted }, &self.state);
         Ok(true)
     }
@@ -54,11 +58,21 @@ impl Engine {
         asked: Generation,
         watch: &mut dyn FnMut(&Event, &State),
     ) -> Result<Vec<CandidateId>, EngineError> {
-        let costs = Costs::of(&self.config, &self.state, self.scale);
+        let latency = self.state.predictor(Objective::Latency);
+        self.accept_predicted(asked, &latency, watch)
+    }
+
+    fn accept_predicted(
+        &mut self,
+        asked: Generation,
+        latency: &Predictor,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<Vec<CandidateId>, EngineError> {
         let generation = self.state.generation();
         let first = self.state.candidates().keys().next_back().map_or(1, |id| id + 1);
         let proposed = asked.looked_at;
         let at_s = self.seconds();
+        let mut chains = BTreeMap::new();
         let records: Vec<Record> = asked
             .proposals
             .into_iter()
@@ -66,8 +80,10 @@ impl Engine {
             .map(|(p, id)| {
                 let (parent, steps) = match p.origin {
                     Origin::Scratch => (None, Vec::new()),
-                    Origin::Child { parent, steps } => {
-                        (Some(parent), steps.into_iter().map(|applied| applied.step).collect())
+                    Origin::Child { parent, steps: chain } => {
+                        let steps = chain.iter().map(|applied| applied.step.clone()).collect();
+                        chains.insert(id, chain);
+                        (Some(parent), steps)
                     }
                 };
                 let cost = p.graph.cost();
@@ -77,7 +93,7 @@ impl Engine {
                     generation,
                     proposed,
                     arch: p.graph.arch_id(),
-                    predicted_latency_us: costs.predicted_latency(&p.graph),
+                    predicted_latency_us: predicted_latency(latency, &p.graph, &cost),
                     graph: p.graph,
                     steps,
                     parameters: cost.parameters,
@@ -87,6 +103,7 @@ impl Engine {
             })
             .collect();
         self.commit(&records, watch)?;
+        self.chains.extend(chains);
         Ok(self.state.open())
     }
 
@@ -118,14 +135,14 @@ struct Costs<'a> {
 impl<'a> Costs<'a> {
     pub(super) fn of(config: &'a RunConfig, state: &State, scale: Scale) -> Costs<'a> {
         let latency = state.predictor(Objective::Latency);
-        let memory = state.predictor(Objective::Memory);
+        let reads_memory = config.objectives.contains(&Objective::Memory)
+            || config.limits.iter().any(|limit| limit.objective == Objective::Memory);
+        let memory = match reads_memory {
+            true => state.predictor(Objective::Memory),
+            false => Predictor::fit([]),
+        };
         let most_macs = state.most_macs(config, scale);
         Costs { config, latency, memory, most_macs }
-    }
-
-    pub(super) fn predicted_latency(&self, graph: &Graph) -> Option<f64> {
-        let prediction = self.latency.predict(graph);
-        (prediction.samples > 0).then_some(prediction.latency_us)
     }
 
     /// `None` if a hard limit rules the structure out, or the time budget, as far as that is known.
@@ -134,8 +151,8 @@ impl<'a> Costs<'a> {
         let objectives = self.config.objectives.iter().filter(|o| **o != Objective::Error);
         let value = |objective: Objective| match objective {
             Objective::Error => (0.0, 0.0),
-            Objective::Latency => predicted(&self.latency, graph),
-            Objective::Memory => predicted(&self.memory, graph),
+            Objective::Latency => predicted(&self.latency, graph, &cost),
+            Objective::Memory => predicted(&self.memory, graph, &cost),
             Objective::Parameters => (cost.parameters as f64, cost.parameters as f64),
             Objective::Macs => (cost.macs.0 as f64, cost.macs.0 as f64),
             Objective::ModelBytes => (4.0 * cost.parameters as f64, 4.0 * cost.parameters as f64),
@@ -148,9 +165,15 @@ impl<'a> Costs<'a> {
     }
 }
 
+/// `None` before the first measurement.
+fn predicted_latency(latency: &Predictor, graph: &Graph, cost: &Cost) -> Option<f64> {
+    let prediction = latency.predict_of(graph, cost);
+    (prediction.samples > 0).then_some(prediction.latency_us)
+}
+
 /// A prediction, and the least it could be if enough was measured to know.
-pub(super) fn predicted(predictor: &Predictor, graph: &Graph) -> (f64, f64) {
-    let prediction = predictor.predict(graph);
+pub(super) fn predicted(predictor: &Predictor, graph: &Graph, cost: &Cost) -> (f64, f64) {
+    let prediction = predictor.predict_of(graph, cost);
     let known = prediction.samples >= Predictor::ENOUGH;
     (prediction.latency_us, if known { prediction.interval_us[0] } else { 0.0 })
 }

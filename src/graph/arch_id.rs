@@ -1,6 +1,5 @@
 //! The identity of an architecture: structure without weights and without node names.
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -35,7 +34,9 @@ impl Graph {
         let mut told_apart = 0;
         loop {
             edges.refine(&mut colours);
-            let distinct = colours.iter().collect::<BTreeSet<_>>().len();
+            let mut sorted = colours.clone();
+            sorted.sort_unstable();
+            let distinct = sorted.chunk_by(|a, b| a == b).count();
             if distinct == told_apart {
                 break;
             }
@@ -77,31 +78,32 @@ impl Edges {
 
     /// Once down, once up: each pass uses the new colours of what it has passed (G1).
     fn refine(&self, colours: &mut [Colour]) {
+        let mut others = Vec::new();
         for at in 0..colours.len() {
-            let mut read: Vec<Colour> = self.inputs[at].iter().map(|&i| colours[i]).collect();
+            others.clear();
+            others.extend(self.inputs[at].iter().map(|&i| colours[i]));
             if self.unordered[at] {
-                read.sort_unstable();
+                others.sort_unstable();
             }
-            colours[at] = colour(&colours[at], &read);
+            colours[at] = colour(&colours[at], &others);
         }
         for at in (0..colours.len()).rev() {
+            others.clear();
             let users = self.users[at].iter();
-            let mut readers: Vec<Colour> = users
-                .map(|&(user, which)| colour(&which.to_le_bytes(), &[colours[user]]))
-                .collect();
-            readers.sort_unstable();
-            colours[at] = colour(&colours[at], &readers);
+            others
+                .extend(users.map(|&(user, which)| colour(&which.to_le_bytes(), &[colours[user]])));
+            others.sort_unstable();
+            colours[at] = colour(&colours[at], &others);
         }
     }
 }
 
 fn colour(own: &[u8], others: &[Colour]) -> Colour {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(own);
-    for other in others {
-        hasher.update(other);
-    }
-    *hasher.finalize().as_bytes()
+    // A few short pieces: copying them is cheaper than a hasher that takes them one by one.
+    let mut bytes = Vec::with_capacity(own.len() + others.as_flattened().len());
+    bytes.extend_from_slice(own);
+    bytes.extend_from_slice(others.as_flattened());
+    *blake3::hash(&bytes).as_bytes()
 }
 
 fn op_bytes(op: &Op) -> Vec<u8> {

@@ -1,6 +1,4 @@
 //! What an architecture costs without running it.
-use std::collections::BTreeMap;
-
 use crate::units::Bytes;
 use crate::units::Macs;
 
@@ -8,6 +6,7 @@ use super::Graph;
 use super::NodeId;
 use super::Op;
 use super::Shape;
+use super::shape::Placed;
 
 /// Static cost of one forward pass of one sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,20 +51,23 @@ impl Graph {
     ///
     /// If the graph is not valid ([`super::check`]).
     pub fn cost(&self) -> Cost {
-        let shapes = self.shapes().expect("G3: shapes agree");
-        let nodes: Vec<NodeCost> = self.nodes().iter().map(|n| node_cost(n, &shapes)).collect();
+        let placed = self.placed().expect("G3: shapes agree");
+        let nodes: Vec<NodeCost> =
+            (0..self.nodes().len()).map(|at| node_cost(self, &placed, at)).collect();
         Cost {
             parameters: nodes.iter().map(|n| n.parameters).sum(),
             macs: Macs(nodes.iter().map(|n| n.macs).fold(0, u64::saturating_add)),
-            memory: memory_plan(self, &shapes),
+            memory: memory_plan(self, &placed),
             nodes,
         }
     }
 }
 
-fn node_cost(node: &super::Node, shapes: &BTreeMap<NodeId, Shape>) -> NodeCost {
-    let out = shapes[&node.id];
-    let input = node.inputs.first().map_or(Shape::Vector(0), |i| shapes[i]);
+fn node_cost(graph: &Graph, placed: &Placed, at: usize) -> NodeCost {
+    let node = &graph.nodes()[at];
+    let out = placed.shapes[at];
+    let inputs = placed.inputs(at);
+    let input = inputs.first().map_or(Shape::Vector(0), |&i| placed.shapes[i]);
     let all = Graph::parameter_shapes(&node.op, input);
     let count = |dims: &Vec<usize>| dims.iter().product::<usize>() as u64;
     let stored: u64 = all.iter().map(|(_, dims)| count(dims)).sum();
@@ -79,7 +81,7 @@ fn node_cost(node: &super::Node, shapes: &BTreeMap<NodeId, Shape>) -> NodeCost {
         Op::Linear(_) => (out.len() * input.len()) as u64,
         _ => 0,
     };
-    let read: usize = node.inputs.iter().map(|i| shapes[i].len()).sum();
+    let read: usize = inputs.iter().map(|&i| placed.shapes[i].len()).sum();
     let moved = 4 * ((read + out.len()) as u64 + stored);
     NodeCost { node: node.id, parameters, macs, bytes_moved: moved }
 }
@@ -105,28 +107,38 @@ fn in_place(op: &Op) -> bool {
     }
 }
 
-fn memory_plan(graph: &Graph, shapes: &BTreeMap<NodeId, Shape>) -> MemoryPlan {
-    let mut last_use: BTreeMap<NodeId, usize> = BTreeMap::new();
-    for (step, node) in graph.nodes().iter().enumerate() {
-        last_use.insert(node.id, step);
-        last_use.extend(node.inputs.iter().map(|&i| (i, step)));
+fn memory_plan(graph: &Graph, placed: &Placed) -> MemoryPlan {
+    let nodes = graph.nodes();
+    let mut last_use: Vec<usize> = (0..nodes.len()).collect();
+    for step in 0..nodes.len() {
+        placed.inputs(step).iter().for_each(|&input| last_use[input] = step);
     }
-    let bytes = |id: NodeId| 4 * shapes[&id].len() as u64;
-    let mut live: BTreeMap<NodeId, u64> = BTreeMap::new();
+    let bytes = |at: usize| 4 * placed.shapes[at].len() as u64;
+    let mut live = vec![false; nodes.len()];
+    let mut now = 0;
     let mut plan = MemoryPlan { peak: Bytes(0), at: graph.input() };
-    for (step, node) in graph.nodes().iter().enumerate() {
-        let reused = node.inputs.first().filter(|&&first| {
-            in_place(&node.op) && last_use[&first] == step && bytes(first) == bytes(node.id)
+    for (step, node) in nodes.iter().enumerate() {
+        let inputs = placed.inputs(step);
+        let reused = inputs.first().filter(|&&first| {
+            in_place(&node.op) && last_use[first] == step && bytes(first) == bytes(step)
         });
-        if let Some(first) = reused {
-            live.remove(first);
+        let mut free = |at: usize, now: &mut u64| {
+            if std::mem::take(&mut live[at]) {
+                *now -= bytes(at);
+            }
+        };
+        if let Some(&first) = reused {
+            free(first, &mut now);
         }
-        live.insert(node.id, bytes(node.id));
-        let now = live.values().sum();
+        now += bytes(step);
         if now > plan.peak.0 {
             plan = MemoryPlan { peak: Bytes(now), at: node.id };
         }
-        live.retain(|id, _| last_use[id] > step);
+        inputs.iter().filter(|&&i| last_use[i] == step).for_each(|&i| free(i, &mut now));
+        live[step] = last_use[step] > step;
+        if !live[step] {
+            now -= bytes(step);
+        }
     }
     plan
 }

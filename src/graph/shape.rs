@@ -67,6 +67,23 @@ impl fmt::Display for Shape {
     }
 }
 
+/// Shapes and edges by the places of the nodes, so that nothing is looked up by name again.
+pub(super) struct Placed {
+    /// Shape of each node's output.
+    pub(super) shapes: Vec<Shape>,
+    inputs: Vec<usize>,
+    /// Where the inputs of each node end.
+    ends: Vec<usize>,
+}
+
+impl Placed {
+    /// Places of what the node at `at` reads, in its order.
+    pub(super) fn inputs(&self, at: usize) -> &[usize] {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.inputs[start..self.ends[at]]
+    }
+}
+
 impl Graph {
     /// Shape of every node's output.
     ///
@@ -74,18 +91,36 @@ impl Graph {
     ///
     /// The first violation of G1, G3 or the cap of G5 on values, in node order.
     pub fn shapes(&self) -> Result<BTreeMap<NodeId, Shape>, GraphError> {
-        let mut shapes = BTreeMap::new();
-        for node in self.nodes() {
-            let mut inputs = Vec::with_capacity(node.inputs.len());
+        let shapes = self.placed()?.shapes;
+        Ok(self.nodes().iter().map(|node| node.id).zip(shapes).collect())
+    }
+
+    /// As [`shapes`](Self::shapes).
+    pub(super) fn placed(&self) -> Result<Placed, GraphError> {
+        let nodes = self.nodes();
+        let mut places: Vec<(NodeId, usize)> = nodes.iter().map(|n| n.id).zip(0..).collect();
+        places.sort_unstable();
+        let mut placed = Placed { shapes: Vec::new(), inputs: Vec::new(), ends: Vec::new() };
+        let mut read = Vec::new();
+        for (at, node) in nodes.iter().enumerate() {
+            read.clear();
             for &input in &node.inputs {
-                let shape = shapes.get(&input).copied();
-                inputs.push(shape.ok_or(GraphError::NotTopological { node: node.id, input })?);
+                let place = places.binary_search_by_key(&input, |(id, _)| *id);
+                let place = place.ok().map(|found| places[found].1).filter(|&place| place < at);
+                let place = place.ok_or(GraphError::NotTopological { node: node.id, input })?;
+                placed.inputs.push(place);
+                read.push(placed.shapes[place]);
             }
-            let shape = output_shape(node, &inputs)?;
-            capped_len(&shape.dims()).ok_or_else(|| out_of_range(node, "its output"))?;
-            shapes.insert(node.id, shape);
+            placed.ends.push(placed.inputs.len());
+            let shape = output_shape(node, &read)?;
+            let len = match shape {
+                Shape::Image(dims) => capped_len(&dims),
+                Shape::Vector(n) => capped_len(&[n]),
+            };
+            len.ok_or_else(|| out_of_range(node, "its output"))?;
+            placed.shapes.push(shape);
         }
-        Ok(shapes)
+        Ok(placed)
     }
 
     /// Name and shape of every parameter of `op`, in the order of [`super::Params::tensors`].

@@ -72,10 +72,9 @@ impl Kind {
 /// Multiply-accumulates, bytes moved and nodes of one kind.
 type Totals = [f64; 3];
 
-/// The numbers of `graph`; about 20 µs for a network of a hundred nodes.
-pub(super) fn features(graph: &Graph) -> Features {
-    let cost = graph.cost();
-    let by_kind = totals_by_kind(graph, &cost);
+/// The numbers of `graph`, whose static cost is known.
+pub(super) fn features(graph: &Graph, cost: &Cost) -> Features {
+    let by_kind = totals_by_kind(graph, cost);
     let total = |of: usize| by_kind.iter().map(|kind| kind[of]).sum::<f64>();
     let [dense, pointwise, grouped, linear, ..] = by_kind;
     let shares = (0..3).flat_map(|of| {

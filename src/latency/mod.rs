@@ -6,6 +6,7 @@ mod additive;
 mod features;
 mod ridge;
 
+use crate::graph::Cost;
 use crate::graph::Graph;
 use crate::stats::median;
 use crate::stats::student_quantile;
@@ -79,7 +80,7 @@ impl Predictor {
     pub fn fit<'a>(measured: impl IntoIterator<Item = (&'a Graph, f64)>) -> Predictor {
         let usable = measured.into_iter().filter(|(_, us)| us.is_finite() && *us > 0.0);
         let (rows, latencies): (Vec<Features>, Vec<f64>) =
-            usable.map(|(graph, us)| (features(graph), us)).unzip();
+            usable.map(|(graph, us)| (features(graph, &graph.cost()), us)).unzip();
         let model = match rows.len() < Predictor::ENOUGH {
             true => per_mac(&rows, &latencies),
             false => Model::Fitted(Box::new(Fitted::fit(&rows, &latencies))),
@@ -91,7 +92,12 @@ impl Predictor {
     ///
     /// Before the first measurement only the order of predictions means anything.
     pub fn predict(&self, graph: &Graph) -> Prediction {
-        let (centre, half) = self.model.predict_ln(&features(graph));
+        self.predict_of(graph, &graph.cost())
+    }
+
+    /// The same where the graph's static cost is known already, which is most of the work.
+    pub fn predict_of(&self, graph: &Graph, cost: &Cost) -> Prediction {
+        let (centre, half) = self.model.predict_ln(&features(graph, cost));
         let micros = |ln: f64| ln.clamp(LN_RANGE[0], LN_RANGE[1]).exp();
         Prediction {
             latency_us: micros(centre),

@@ -112,10 +112,7 @@ pub trait Morphism: Sync {
         site: NodeId,
         rng: &mut ChaCha8Rng,
     ) -> Result<Applied, MorphismError> {
-        let layout = Layout::new(graph);
-        let choices = choices_at(self, &layout, site)?;
-        let choice = choices[rng.random_range(0..choices.len())];
-        Ok(make(self, &layout, site, choice))
+        apply_to(self, &Layout::new(graph), site, rng)
     }
 }
 
@@ -153,6 +150,22 @@ pub fn by_name(name: &str) -> Result<&'static dyn Morphism, MorphismError> {
 pub fn sites_of<M: Morphism + ?Sized>(morphism: &M, layout: &Layout) -> Vec<NodeId> {
     let ids = layout.graph().nodes().iter().map(|n| n.id);
     ids.filter(|&id| choices_at(morphism, layout, id).is_ok()).collect()
+}
+
+/// [`Morphism::apply`] to a graph that is laid out already.
+///
+/// # Errors
+///
+/// As for [`Morphism::apply`].
+pub fn apply_to<M: Morphism + ?Sized>(
+    morphism: &M,
+    layout: &Layout,
+    site: NodeId,
+    rng: &mut ChaCha8Rng,
+) -> Result<Applied, MorphismError> {
+    let choices = choices_at(morphism, layout, site)?;
+    let choice = choices[rng.random_range(0..choices.len())];
+    Ok(make(morphism, layout, site, choice))
 }
 
 /// Makes a recorded step once more: the same structure, node names included.

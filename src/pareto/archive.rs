@@ -154,9 +154,10 @@ impl Archive {
     /// If there is not one value for each objective.
     pub fn could_enter(&self, values: &[Value]) -> bool {
         let newcomer = self.judge(Member { id: u64::MAX, values: values.to_vec() });
-        let low = |c: &Candidate| -> Vec<f64> { c.judged.iter().map(|v| v.interval[0]).collect() };
-        let best = low(&newcomer);
-        let as_good = |id: &u64| low(&self.known[id]).iter().zip(&best).all(|(m, n)| m <= n);
+        let as_good = |id: &u64| {
+            let mut pairs = self.known[id].judged.iter().zip(&newcomer.judged);
+            pairs.all(|(m, n)| m.interval[0] <= n.interval[0])
+        };
         !self.members.iter().any(as_good)
     }
 
@@ -199,9 +200,18 @@ impl Archive {
 
     /// Finds contenders and members anew.
     fn contend(&mut self) {
-        let known = &self.known;
-        let beaten = |c: &Candidate| known.values().any(|o| surely_dominates(&o.judged, &c.judged));
-        self.contenders = known.iter().filter(|(_, c)| !beaten(c)).map(|(&id, _)| id).collect();
+        let mut waiting: Vec<&Candidate> = self.known.values().collect();
+        // Whoever surely dominates another comes before it, and if it is beaten itself, so does one who
+        // beats both.
+        waiting.sort_by(|a, b| by_high_ends(a, b));
+        let mut unbeaten: Vec<&Candidate> = Vec::new();
+        for candidate in waiting {
+            let beats = |other: &&Candidate| surely_dominates(&other.judged, &candidate.judged);
+            if !unbeaten.iter().any(beats) {
+                unbeaten.push(candidate);
+            }
+        }
+        self.contenders = unbeaten.iter().map(|c| c.member.id).collect();
         self.choose();
     }
 
@@ -224,6 +234,12 @@ fn select(mut waiting: Vec<&Candidate>) -> BTreeSet<u64> {
         waiting.retain(|c| !covers(&next.judged, &c.judged));
     }
     members
+}
+
+fn by_high_ends(a: &Candidate, b: &Candidate) -> Ordering {
+    let pairs = a.judged.iter().zip(&b.judged);
+    let mut orders = pairs.map(|(a, b)| order(a.interval[1], b.interval[1]));
+    orders.find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
 }
 
 fn by_values(a: &Candidate, b: &Candidate) -> Ordering {

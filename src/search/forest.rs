@@ -109,19 +109,16 @@ fn best_split(
     }
     let features = rows[0].len();
     let wanted = features.div_ceil(3);
+    let targets: Vec<f64> = bag.iter().map(|&i| targets[i]).collect();
+    let mut values = Vec::with_capacity(bag.len());
     let mut best: Option<(f64, usize, f64)> = None;
     for _ in 0..wanted {
         let feature = rng.random_range(0..features);
-        for _ in 0..THRESHOLDS {
-            let pick = |rng: &mut ChaCha8Rng| rows[bag[rng.random_range(0..bag.len())]][feature];
-            let (a, b) = (pick(rng), pick(rng));
-            if a == b {
-                continue;
-            }
-            let threshold = (a + b) / 2.0;
-            let Some(gain) = variance_reduction(rows, targets, bag, feature, threshold) else {
-                continue;
-            };
+        values.clear();
+        values.extend(bag.iter().map(|&i| rows[i][feature]));
+        let thresholds = thresholds(&values, rng);
+        for (gain, threshold) in gains(&values, &targets, &thresholds).into_iter().zip(thresholds) {
+            let Some(gain) = gain else { continue };
             if best.is_none_or(|(g, _, _)| gain > g) {
                 best = Some((gain, feature, threshold));
             }
@@ -130,22 +127,50 @@ fn best_split(
     best.map(|(_, feature, threshold)| (feature, threshold))
 }
 
-/// `sum_left² / n_left + sum_right² / n_right`: larger is better; `None` for a leaf too small.
-fn variance_reduction(
-    rows: &[Vec<f64>],
+/// Each halfway between two random values; not a number where these are equal.
+fn thresholds(values: &[f64], rng: &mut ChaCha8Rng) -> [f64; THRESHOLDS] {
+    std::array::from_fn(|_| {
+        let mut pick = || values[rng.random_range(0..values.len())];
+        let (a, b) = (pick(), pick());
+        if a == b { f64::NAN } else { (a + b) / 2.0 }
+    })
+}
+
+/// `sum_left² / n_left + sum_right² / n_right` for each threshold: larger is better; `None` for a
+/// leaf too small. Nothing is larger than a threshold that is not a number.
+fn gains(
+    values: &[f64],
     targets: &[f64],
-    bag: &[usize],
-    feature: usize,
-    threshold: f64,
-) -> Option<f64> {
-    let (mut n, mut sum) = ([0usize; 2], [0f64; 2]);
-    for &i in bag {
-        let side = usize::from(rows[i][feature] > threshold);
-        n[side] += 1;
-        sum[side] += targets[i];
+    thresholds: &[f64; THRESHOLDS],
+) -> [Option<f64>; THRESHOLDS] {
+    let mut sides = [Sides::default(); THRESHOLDS];
+    // All thresholds side by side, so that the compiler can take several at once.
+    for (value, target) in values.iter().zip(targets) {
+        for (side, threshold) in sides.iter_mut().zip(thresholds) {
+            let is_high = value > threshold;
+            side.high += f64::from(u8::from(is_high));
+            side.high_sum += if is_high { *target } else { 0.0 };
+            side.low_sum += if is_high { 0.0 } else { *target };
+        }
     }
-    let large_enough = n.iter().all(|&n| n >= MIN_LEAF);
-    large_enough.then(|| sum[0].powi(2) / n[0] as f64 + sum[1].powi(2) / n[1] as f64)
+    sides.map(|side| side.gain(values.len() as f64))
+}
+
+/// What lies below and above a threshold.
+#[derive(Clone, Copy, Default)]
+struct Sides {
+    high: f64,
+    low_sum: f64,
+    high_sum: f64,
+}
+
+impl Sides {
+    /// `None` if one side is too small.
+    fn gain(self, all: f64) -> Option<f64> {
+        let low = all - self.high;
+        let large_enough = low.min(self.high) >= MIN_LEAF as f64;
+        large_enough.then(|| self.low_sum.powi(2) / low + self.high_sum.powi(2) / self.high)
+    }
 }
 
 #[cfg(test)]

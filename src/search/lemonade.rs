@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::morphism::Applied;
+use crate::pareto::gain;
 use crate::stats::Density;
 
 use super::Evaluated;
@@ -140,7 +141,9 @@ impl Strategy for Lemonade {
     }
 
     fn tell(&mut self, evaluated: &Evaluated) {
-        self.results.add(evaluated);
+        if self.acceptance == Acceptance::Surrogate {
+            self.results.add(evaluated);
+        }
     }
 }
 
@@ -221,36 +224,38 @@ fn by_gain(
     let at = situation.error_at;
     let errors = situation.front.iter().map(|p| p.values[at]);
     let scale = LogError::new(errors.fold(1.0, f64::min), reference.reference()[at]);
-    let scaled = |values: &[f64]| {
-        let mut values = values.to_vec();
+    // Placed once, since each gain looks at the whole front.
+    let placed = |mut values: Vec<f64>| {
         values[at] = scale.place(values[at]);
-        values
+        reference.normalise(&values)
     };
-    let mut front: Vec<Vec<f64>> = situation.front.iter().map(|p| scaled(&p.values)).collect();
+    let corner = vec![1.0; reference.objectives().len()];
+    let mut front: Vec<Vec<f64>> =
+        situation.front.iter().map(|p| placed(p.values.clone())).collect();
     let mut offers: Vec<(f64, Vec<f64>, Child)> = Vec::new();
     for child in children.drain(..) {
         let graph = &child.steps.last().expect("a child has steps").graph;
         let mut values = child.costs.clone();
         let parent_error = inherit.then_some(child.parent_error);
         values.insert(at, surrogate.draw(graph, parent_error, rng));
-        let values = scaled(&values);
-        offers.push((reference.gain(&front, &values), values, child));
+        let point = placed(values);
+        offers.push((gain(&front, &point, &corner), point, child));
     }
     let mut chosen = Vec::new();
     while chosen.len() < wanted {
         offers.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut best: Option<(usize, f64)> = None;
-        for (i, (gain, point, _)) in offers.iter_mut().enumerate() {
-            if best.is_some_and(|(_, b)| b >= *gain) {
+        for (i, (worth, point, _)) in offers.iter_mut().enumerate() {
+            if best.is_some_and(|(_, b)| b >= *worth) {
                 break;
             }
-            *gain = reference.gain(&front, point);
-            if best.is_none_or(|(_, b)| *gain > b) {
-                best = Some((i, *gain));
+            *worth = gain(&front, point, &corner);
+            if best.is_none_or(|(_, b)| *worth > b) {
+                best = Some((i, *worth));
             }
         }
-        let Some((i, gain)) = best else { break };
-        if gain <= 0.0 {
+        let Some((i, worth)) = best else { break };
+        if worth <= 0.0 {
             break;
         }
         let (_, point, child) = offers.remove(i);

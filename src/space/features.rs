@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use crate::graph::Activation;
 use crate::graph::Conv;
+use crate::graph::Cost;
 use crate::graph::Graph;
 use crate::graph::NodeId;
 use crate::graph::Op;
@@ -23,7 +24,7 @@ pub(super) fn features(graph: &Graph) -> Vec<f64> {
     let mut features: Vec<f64> = totals.iter().map(|&n| (1.0 + n as f64).ln()).collect();
     features.extend(depths(graph));
     features.extend(counts(graph));
-    features.extend(stages(graph));
+    features.extend(stages(graph, &cost));
     debug_assert_eq!(features.len(), FEATURES);
     features
 }
@@ -76,9 +77,8 @@ fn kind(op: &Op) -> Option<usize> {
 
 /// Convolutions, logarithm of their mean width and share of the multiply-accumulates at each of
 /// [`SIZES`] sizes.
-fn stages(graph: &Graph) -> Vec<f64> {
+fn stages(graph: &Graph, cost: &Cost) -> Vec<f64> {
     let shapes = graph.shapes().expect("G3: shapes agree");
-    let cost = graph.cost();
     let side = |shape: Shape| shape.size()[0].max(shape.size()[1]);
     let whole = side(shapes[&graph.input()]);
     let (mut convs, mut widths, mut macs) = ([0.0; SIZES], [0.0; SIZES], [0.0; SIZES]);

@@ -115,7 +115,7 @@ fn random_step(graph: &Graph, rng: &mut ChaCha8Rng) -> Option<Applied> {
         let operator = operators.swap_remove(rng.random_range(0..operators.len()));
         let sites = morphism::sites_of(operator, &layout);
         if let Some(&site) = sites.choose(rng) {
-            return operator.apply(graph, site, rng).ok();
+            return morphism::apply_to(operator, &layout, site, rng).ok();
         }
     }
     None

@@ -1,5 +1,4 @@
 //! How sure a statistic is, found by drawing the sample again.
-use super::quantile::quantile;
 use super::random::SplitMix64;
 
 /// How an interval is made.
@@ -7,14 +6,15 @@ use super::random::SplitMix64;
 pub struct Resampling {
     /// Share of repetitions whose interval holds the true value, e.g. 0.95.
     pub level: f64,
-    /// Samples drawn; 1000 settle the ends of a 95 % interval to about a tenth of its width.
+    /// Most ways to draw the launches that are looked at; 1000 settle the ends of a 95 % interval to
+    /// about a tenth of its width.
     pub resamples: usize,
-    /// Decides every draw.
+    /// Decides which, where there are more.
     pub seed: u64,
 }
 
 impl Default for Resampling {
-    /// 95 % from 1000 resamples.
+    /// 95 % from at most 1000 ways.
     fn default() -> Self {
         Resampling { level: 0.95, resamples: 1000, seed: 0 }
     }
@@ -29,8 +29,10 @@ impl Default for Resampling {
 /// narrowness, `√((g-1)/g)`, of percentiles of few launches. Of a single launch it can only tell
 /// the spread inside. Deterministic.
 ///
-/// Costs one sort and `resamples` countings of all values: a resample is never sorted, for it is told
-/// by how often each value came.
+/// No value is really drawn. Of up to six launches all ways to draw them are looked at, of more so many
+/// as there are resamples; and how many of the values drawn within are at most `x` is a sum of binomial
+/// numbers, which is nearly normal. The ends are values of the sample. Costs one sort, and for each end
+/// and each halving of the sample a normal probability a way.
 ///
 /// # Source
 ///
@@ -43,24 +45,21 @@ pub fn bootstrap_quantiles<const N: usize>(
     how: Resampling,
 ) -> Option<[[f64; 2]; N]> {
     let ranked = Ranked::of(launches)?;
-    let mut random = SplitMix64::new(how.seed);
-    let mut counts = vec![0; ranked.values.len()];
-    let mut outcomes = [const { Vec::new() }; N];
-    for _ in 0..how.resamples {
-        counts.fill(0);
-        let drawn = ranked.draw(&mut random, &mut counts);
-        for (q, outcomes) in qs.iter().zip(&mut outcomes) {
-            outcomes.push(ranked.quantile(*q, &counts, drawn));
-        }
-    }
+    let draws = draws(ranked.launches.len(), how);
     let tail = (1.0 - how.level) / 2.0;
-    Some(outcomes.map(|o| [tail, 1.0 - tail].map(|q| quantile(&o, q).unwrap_or(f64::NAN))))
+    Some(qs.map(|q| [tail, 1.0 - tail].map(|share| ranked.end(&draws, q, share))))
 }
 
 /// All values in order, and for each launch where its own stand in it.
 struct Ranked {
     values: Vec<f64>,
     launches: Vec<Vec<usize>>,
+}
+
+/// How often each launch is drawn, and how probable that is.
+struct Draw {
+    times: Vec<f64>,
+    share: f64,
 }
 
 impl Ranked {
@@ -81,72 +80,117 @@ impl Ranked {
         (!values.is_empty()).then_some(Ranked { values, launches: ranks })
     }
 
-    /// Counts how often each value comes in one resample; answers how many were drawn.
-    fn draw(&self, random: &mut SplitMix64, counts: &mut [u32]) -> usize {
-        let mut drawn = 0;
-        for _ in 0..self.launches.len() {
-            let launch = &self.launches[random.below(self.launches.len())];
-            for _ in 0..launch.len() {
-                counts[launch[random.below(launch.len())]] += 1;
+    /// The first value that the `q`-quantile of a resample exceeds in at most `1 - share` of all.
+    fn end(&self, draws: &[Draw], q: f64, share: f64) -> f64 {
+        let (mut below, mut at) = (0, self.values.len() - 1);
+        while below < at {
+            let middle = below.midpoint(at);
+            match self.share_up_to(middle, draws, q) < share {
+                true => below = middle + 1,
+                false => at = middle,
             }
-            drawn += launch.len();
         }
-        drawn
+        self.values[at]
     }
 
-    /// The `q`-quantile, of the type of [`quantile`], of a sample of `drawn` values that holds
-    /// each value so often.
-    fn quantile(&self, q: f64, counts: &[u32], drawn: usize) -> f64 {
-        let at = q.clamp(0.0, 1.0) * (drawn - 1) as f64;
-        let (below, share) = (at.floor() as usize, at.fract());
-        let mut seen = 0;
-        let reached = counts.iter().position(|count| {
-            seen += *count as usize;
-            seen > below
-        });
-        let low = reached.expect("so many were drawn");
-        let low_value = self.values[low];
-        if share == 0.0 || seen > below + 1 {
-            return low_value;
-        }
-        let rest = counts[low + 1..].iter().position(|c| *c > 0).expect("so many were drawn");
-        low_value * (1.0 - share) + self.values[low + 1 + rest] * share
+    /// Share of the resamples whose `q`-quantile is at most the value of this rank: those in which
+    /// more values than stand below the quantile are at most that value.
+    fn share_up_to(&self, rank: usize, draws: &[Draw], q: f64) -> f64 {
+        let launch = |ranks: &Vec<usize>| {
+            let (n, up_to) = (ranks.len() as f64, ranks.partition_point(|r| *r <= rank) as f64);
+            [n, up_to, up_to * (1.0 - up_to / n)]
+        };
+        let launches: Vec<[f64; 3]> = self.launches.iter().map(launch).collect();
+        let one = |draw: &Draw| {
+            let [mut n, mut mean, mut variance] = [0.0; 3];
+            for (times, launch) in draw.times.iter().zip(&launches) {
+                n += times * launch[0];
+                mean += times * launch[1];
+                variance += times * launch[2];
+            }
+            // A half for going from whole numbers to a normal law.
+            let needed = q.clamp(0.0, 1.0) * (n - 1.0) + 0.5;
+            draw.share * normal((mean - needed) / variance.sqrt().max(1e-9))
+        };
+        draws.iter().map(one).sum()
     }
+}
+
+/// All ways to draw `n` launches from as many with replacement, but for their order; where that are
+/// more than `how.resamples`, so many random ones.
+fn draws(n: usize, how: Resampling) -> Vec<Draw> {
+    // Of n things n with repetition: (2n - 1)! / n! / (n - 1)!.
+    let ways: f64 = (1..n).map(|i| (n + i) as f64 / i as f64).product();
+    let mut draws = Vec::new();
+    if ways <= how.resamples as f64 {
+        let share = (1..=n).map(|i| i as f64 / n as f64).product();
+        every_draw(Vec::new(), n, n, share, &mut draws);
+        return draws;
+    }
+    let mut random = SplitMix64::new(how.seed);
+    for _ in 0..how.resamples {
+        let mut times = vec![0.0; n];
+        (0..n).for_each(|_| times[random.below(n)] += 1.0);
+        draws.push(Draw { times, share: 1.0 / how.resamples as f64 });
+    }
+    draws
+}
+
+/// Adds all draws that begin with `times` and draw `left` more; `share` is to be divided by the
+/// factorials of the times to come.
+fn every_draw(times: Vec<f64>, n: usize, left: usize, share: f64, draws: &mut Vec<Draw>) {
+    if times.len() == n {
+        draws.push(Draw { times, share });
+        return;
+    }
+    let least = if times.len() == n - 1 { left } else { 0 };
+    for next in least..=left {
+        let factorial: f64 = (1..=next).map(|i| i as f64).product();
+        let times = times.iter().copied().chain([next as f64]).collect();
+        every_draw(times, n, left - next, share / factorial, draws);
+    }
+}
+
+/// The standard normal distribution function, to 1e-7: 26.2.17 in Abramowitz, Stegun, *Handbook of
+/// Mathematical Functions*, 1964.
+fn normal(x: f64) -> f64 {
+    if x.abs() > 6.0 {
+        return f64::from(u8::from(x > 0.0));
+    }
+    const B: [f64; 5] =
+        [0.319_381_530, -0.356_563_782, 1.781_477_937, -1.821_255_978, 1.330_274_429];
+    let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
+    let series = t * B.iter().rev().fold(0.0, |sum, b| sum * t + b);
+    let beyond = (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt() * series;
+    if x > 0.0 { 1.0 - beyond } else { beyond }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::distribution::normal_quantile;
     use super::super::quantile::median;
+    use super::super::quantile::quantile;
     use super::*;
 
-    fn normal(random: &mut SplitMix64) -> f64 {
+    fn normal_draw(random: &mut SplitMix64) -> f64 {
         normal_quantile((random.below(1 << 40) as f64 + 0.5) / (1u64 << 40) as f64)
     }
 
-    /// The same interval from samples that are really drawn.
-    fn literally(launches: &[Vec<f64>], q: f64, how: Resampling) -> [f64; 2] {
-        let mut random = SplitMix64::new(how.seed);
-        let sorted: Vec<Vec<f64>> = launches
-            .iter()
-            .map(|launch| {
-                let mut sorted = launch.clone();
-                sorted.sort_by(f64::total_cmp);
-                sorted
-            })
-            .collect();
-        let outcomes: Vec<f64> = (0..how.resamples)
+    /// Quantiles of samples that are really drawn, in order.
+    fn literally(launches: &[Vec<f64>], q: f64, resamples: usize) -> Vec<f64> {
+        let mut random = SplitMix64::new(3);
+        let mut outcomes: Vec<f64> = (0..resamples)
             .map(|_| {
                 let mut resample = Vec::new();
-                for _ in 0..sorted.len() {
-                    let launch = &sorted[random.below(sorted.len())];
+                for _ in 0..launches.len() {
+                    let launch = &launches[random.below(launches.len())];
                     resample.extend((0..launch.len()).map(|_| launch[random.below(launch.len())]));
                 }
                 quantile(&resample, q).unwrap()
             })
             .collect();
-        let tail = (1.0 - how.level) / 2.0;
-        [tail, 1.0 - tail].map(|q| quantile(&outcomes, q).unwrap())
+        outcomes.sort_by(f64::total_cmp);
+        outcomes
     }
 
     fn one(launches: &[Vec<f64>], q: f64, how: Resampling) -> Option<[f64; 2]> {
@@ -154,25 +198,49 @@ mod tests {
     }
 
     fn random_launches(random: &mut SplitMix64) -> Vec<Vec<f64>> {
-        let values = |random: &mut SplitMix64| {
-            // Some values come more than once.
-            (0..1 + random.below(40)).map(|_| (random.below(60) as f64).sqrt()).collect()
+        let launch = |random: &mut SplitMix64| {
+            let shift = normal_draw(random);
+            // Rounded, so that some values come more than once.
+            let value = |random: &mut SplitMix64| ((shift + normal_draw(random)) * 50.0).round();
+            (0..30 + random.below(40)).map(|_| value(random)).collect()
         };
-        (0..1 + random.below(6)).map(|_| values(random)).collect()
+        (0..1 + random.below(8)).map(|_| launch(random)).collect()
     }
 
     #[test]
-    fn counting_gives_what_drawing_and_sorting_gives() {
+    fn the_ends_are_those_of_samples_that_are_really_drawn() {
         let mut random = SplitMix64::new(11);
         for seed in 0..60 {
             let launches = random_launches(&mut random);
-            let q = [0.0, 0.1, 0.5, 0.77, 0.9, 1.0][random.below(6)];
-            let how = Resampling { level: 0.9, resamples: 40, seed };
-            let [_, counted] = bootstrap_quantiles(&launches, [0.3, q], how).unwrap();
-            let drawn = literally(&launches, q, how);
-            let gap = (0..2).map(|i| (counted[i] - drawn[i]).abs()).fold(0.0, f64::max);
-            assert!(gap < 1e-9, "{launches:?} {q}: {counted:?} {drawn:?}");
+            let q = [0.1, 0.5, 0.77, 0.9][random.below(4)];
+            let how = Resampling { level: 0.9, resamples: 2000, seed };
+            let [_, ends] = bootstrap_quantiles(&launches, [0.3, q], how).unwrap();
+            let drawn = literally(&launches, q, 2000);
+            for (end, share) in ends.iter().zip([0.05, 0.95]) {
+                // Drawn quantiles also lie between two values of the sample.
+                let [early, late] = [share - 0.025, share + 0.025].map(|s| quantile(&drawn, s));
+                let within = early.unwrap() - 3.0..=late.unwrap() + 3.0;
+                assert!(within.contains(end), "{launches:?} {q}: {end} {within:?}");
+            }
         }
+    }
+
+    #[test]
+    fn the_normal_distribution_function_is_the_inverse_of_its_quantile() {
+        for p in [1e-3, 0.025, 0.3, 0.5, 0.6, 0.975, 0.9999] {
+            assert!((super::normal(normal_quantile(p)) - p).abs() < 1e-7, "{p}");
+        }
+    }
+
+    #[test]
+    fn all_ways_to_draw_are_as_probable_as_one() {
+        for n in 1..=6 {
+            let all = draws(n, Resampling::default());
+            assert!((all.iter().map(|d| d.share).sum::<f64>() - 1.0).abs() < 1e-12);
+            assert!(all.iter().all(|d| d.times.iter().sum::<f64>() == n as f64));
+        }
+        let ways = |n| draws(n, Resampling::default()).len();
+        assert_eq!([1, 2, 5, 6, 7].map(ways), [1, 3, 126, 462, 1000]);
     }
 
     #[test]
@@ -180,7 +248,7 @@ mod tests {
         let mut random = SplitMix64::new(2);
         let how = |seed| Resampling { level: 0.9, resamples: 300, seed };
         let held = (0..400).filter(|&seed| {
-            let values: Vec<f64> = (0..40).map(|_| normal(&mut random)).collect();
+            let values: Vec<f64> = (0..40).map(|_| normal_draw(&mut random)).collect();
             let [low, high] = one(&[values], 0.5, how(seed)).unwrap();
             low <= 0.0 && 0.0 <= high
         });
@@ -190,10 +258,12 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_interval_and_another_seed_another() {
-        let values: Vec<f64> = (0..50).map(|i| f64::from(i * i % 37)).collect();
+        let launches: Vec<Vec<f64>> = (0..9)
+            .map(|l| (0..50).map(|i| f64::from(i * i % 37 + 11 * l).sqrt()).collect())
+            .collect();
         let at = |seed| {
-            let how = Resampling { seed, ..Resampling::default() };
-            one(std::slice::from_ref(&values), 0.6, how)
+            let how = Resampling { seed, resamples: 20, ..Resampling::default() };
+            one(&launches, 0.6, how)
         };
         assert_eq!(at(3), at(3));
         assert!((4..20).any(|seed| at(seed) != at(3)));
@@ -221,8 +291,8 @@ mod tests {
         for seed in 0..200 {
             let launches: Vec<Vec<f64>> = (0..8)
                 .map(|_| {
-                    let shift = normal(&mut random);
-                    (0..50).map(|_| shift + 0.1 * normal(&mut random)).collect()
+                    let shift = normal_draw(&mut random);
+                    (0..50).map(|_| shift + 0.1 * normal_draw(&mut random)).collect()
                 })
                 .collect();
             let truth = 0.0;

@@ -55,6 +55,10 @@ impl Trainer for Formula {
         Bytes(0)
     }
 
+    fn reads_weights(&self) -> bool {
+        false
+    }
+
     /// The error falls from twice its final value to it, by the same amount each epoch.
     fn train(
         &self,

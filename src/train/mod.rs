@@ -41,6 +41,11 @@ pub trait Trainer: Send + Sync {
     /// Most memory that training `graph` at this batch size will hold, known before it starts.
     fn peak_memory(&self, graph: &Graph, batch: usize) -> Bytes;
 
+    /// Does it look at weights? One that does not may be given networks without any.
+    fn reads_weights(&self) -> bool {
+        true
+    }
+
     /// Trains a copy of `network` on `data.train`, scoring `data.validation` after each epoch.
     ///
     /// `watch` is called after each epoch and may stop the training, which is not an error; nor is
