@@ -16,8 +16,9 @@ cd "$folder"
 
 jobs() { # of one data set: its name and the budget of a run
   for seed in 1 2 3; do
-    for strategy in lemonade no-inherit random; do echo "$1 $2 $strategy $seed"; done
+    for strategy in lemonade no-inherit; do echo "$1 $2 $strategy $seed"; done
   done
+  for seed in 1 2 3; do echo "$1 $2 random $seed"; done
 }
 
 search() { # name of the data, store, further arguments
