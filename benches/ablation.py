@@ -2,6 +2,7 @@
 
 Twice: in all four objectives, as the search itself sees it, and in error and latency alone, from the fronts the search
 was told of, because with logarithmic costs a third of the former comes from networks of a kilobyte that nobody wants.
+Each store gets a `.csv` beside it, from which all is drawn: a folder of those alone will do (`docs/ablation`).
 Uses the standard library only. The factor is the time that the runner-up needs for its final mean hypervolume, divided
 by the time that the best strategy needs for the same.
 """
@@ -28,15 +29,24 @@ def plane(front, reference):
     return area
 
 
-def trace(path, objectives):
-    """(seconds, hypervolume) after each generation of the newest run."""
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+def write_trace(store):
+    """Beside the store: seconds and both hypervolumes after each generation of its newest run."""
+    connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
     run, reference = connection.execute("select id, reference_json from run order by created_unix_s desc limit 1").fetchone()
-    rows = connection.execute("select at_s, hypervolume, front_json from told where run = ? order by seq", (run,))
-    if objectives == 4:
-        return [(second, volume) for second, volume, _ in rows]
     reference = json.loads(reference)
-    return [(second, plane([member["values"][:2] for member in json.loads(front)], reference)) for second, _, front in rows]
+    rows = connection.execute("select at_s, hypervolume, front_json from told where run = ? order by seq", (run,))
+    with open(store[:-3] + ".csv", "w") as file:
+        file.write("seconds,all_objectives,error_and_latency\n")
+        for second, volume, front in rows:
+            area = plane([member["values"][:2] for member in json.loads(front)], reference)
+            file.write(f"{second:.1f},{volume:.5f},{area:.5f}\n")
+
+
+def trace(path, objectives):
+    """(seconds, hypervolume) after each generation."""
+    with open(path) as file:
+        rows = [[float(value) for value in line.split(",")] for line in file.readlines()[1:]]
+    return [(row[0], row[1 if objectives == 4 else 2]) for row in rows]
 
 
 def at(points, seconds):
@@ -83,8 +93,10 @@ def picture(curves, grid, path):
 
 
 def main(folder):
+    for store in glob.glob(os.path.join(folder, "*-?.db")):
+        write_trace(store)
     for data, objectives in [("digits", 4), ("digits", 2), ("fashion", 4), ("fashion", 2)]:
-        traces = {name: [trace(p, objectives) for p in sorted(glob.glob(os.path.join(folder, f"{data}-{name}-?.db")))] for name in COLOURS}
+        traces = {name: [trace(p, objectives) for p in sorted(glob.glob(os.path.join(folder, f"{data}-{name}-?.csv")))] for name in COLOURS}
         traces = {name: runs for name, runs in traces.items() if runs and all(runs)}
         if not traces:
             continue

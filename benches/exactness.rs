@@ -3,7 +3,7 @@
 //! Each case is a random network (half of them of all operations, half from the search space), a
 //! random exact morphism that applies there, and a random site. Prints, for each morphism, the
 //! largest difference between an output of parent and child, as a share of the parent's largest
-//! output, and the structures made in a second.
+//! output, in the reference evaluator and as exported files in tract, and the structures made in a second.
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 #![expect(clippy::unwrap_used, reason = "a benchmark may fail like a test")]
 
@@ -11,6 +11,8 @@
 mod activations;
 #[path = "../tests/integration/support/networks.rs"]
 mod networks;
+#[path = "../tests/integration/support/runtime.rs"]
+mod runtime;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -28,29 +30,31 @@ use crate::networks::random_network;
 use crate::networks::random_sample;
 use crate::networks::random_weights;
 use crate::networks::relative_gap;
+use crate::runtime::exported_outputs;
 
 fn main() {
     let cases = std::env::args().find_map(|a| a.parse().ok()).unwrap_or(10_000);
-    let mut gaps: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
+    let mut gaps: BTreeMap<&str, Vec<[f32; 2]>> = BTreeMap::new();
     for (name, gap) in (0..).filter_map(case).take(cases) {
         gaps.entry(name).or_default().push(gap);
     }
-    println!("{:<18}{:>8}{:>14}", "morphism", "cases", "largest gap");
-    for (name, gaps) in &gaps {
-        println!("{name:<18}{:>8}{:>14.1e}", gaps.len(), largest(gaps));
-    }
-    let all = gaps.values().flatten().copied().collect::<Vec<f32>>();
-    println!("{:<18}{:>8}{:>14.1e}", "all", all.len(), largest(&all));
+    println!("{:<18}{:>8}{:>16}{:>16}", "morphism", "cases", "in reference", "in tract");
+    let row = |name: &str, gaps: &[[f32; 2]]| {
+        let [reference, tract] = [0, 1].map(|way| largest(gaps, way));
+        println!("{name:<18}{:>8}{reference:>16.1e}{tract:>16.1e}", gaps.len());
+    };
+    gaps.iter().for_each(|(name, gaps)| row(name, gaps));
+    row("all", &gaps.into_values().flatten().collect::<Vec<_>>());
     println!("{:.0} structures a second", structures_a_second());
 }
 
-fn largest(gaps: &[f32]) -> f32 {
-    gaps.iter().fold(0.0, |m: f32, &gap| m.max(gap))
+fn largest(gaps: &[[f32; 2]], way: usize) -> f32 {
+    gaps.iter().fold(0.0, |most: f32, gap| most.max(gap[way]))
 }
 
-/// One random network, exact morphism and site: the morphism's name and the gap. `None` for the
-/// rare network where none applies.
-fn case(seed: u64) -> Option<(&'static str, f32)> {
+/// One random network, exact morphism and site: the morphism's name and the gap in the reference and in
+/// tract. `None` for the rare network where none applies.
+fn case(seed: u64) -> Option<(&'static str, [f32; 2])> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let parent = any_network(seed, &mut rng);
     let applicable = catalogue().iter().filter_map(|m| {
@@ -66,7 +70,9 @@ fn case(seed: u64) -> Option<(&'static str, f32)> {
     let child = morphism.initialise(&parent, &applied, &seen, &mut rng).unwrap();
     check_network(&child).unwrap();
     let sample = random_sample(&parent, &mut rng);
-    Some((morphism.name(), relative_gap(&eval(&parent, &sample), &eval(&child, &sample))))
+    let in_reference = relative_gap(&eval(&parent, &sample), &eval(&child, &sample));
+    let [before, after] = [&parent, &child].map(|network| exported_outputs(network, &sample));
+    Some((morphism.name(), [in_reference, relative_gap(&before, &after)]))
 }
 
 fn any_network(seed: u64, rng: &mut ChaCha8Rng) -> Network {

@@ -9,7 +9,9 @@ use std::io::Read;
 use tract_onnx::pb::AttributeProto;
 use tract_onnx::pb::GraphProto;
 use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::NodeProto;
 use tract_onnx::pb::TensorProto;
+use tract_onnx::pb::TrainingInfoProto;
 use tract_onnx::pb::tensor_proto::DataLocation;
 use tract_onnx::prelude::Framework;
 
@@ -28,25 +30,40 @@ pub fn read(model: Source<'_>) -> Result<ModelProto, RuntimeError> {
         doing: "read",
         reason: format!("{e:#}"),
     })?;
-    match proto.graph.as_ref().and_then(in_graph) {
+    match in_model(&proto) {
         None => Ok(proto),
         Some(tensor) => Err(RuntimeError::ExternalData { tensor: tensor.name.clone() }),
     }
+}
+
+fn in_model(model: &ModelProto) -> Option<&TensorProto> {
+    let graph = model.graph.as_ref().and_then(in_graph);
+    graph
+        .or_else(|| in_nodes(model.functions.iter().flat_map(|function| &function.node)))
+        .or_else(|| model.training_info.iter().find_map(in_training))
+}
+
+fn in_training(info: &TrainingInfoProto) -> Option<&TensorProto> {
+    info.initialization.iter().chain(&info.algorithm).find_map(in_graph)
 }
 
 fn in_graph(graph: &GraphProto) -> Option<&TensorProto> {
     let initialisers = graph.initializer.iter().find(|t| is_external(t));
     let sparse = graph.sparse_initializer.iter();
     let mut sparse = sparse.flat_map(|s| s.values.iter().chain(&s.indices));
-    initialisers
-        .or_else(|| sparse.find(|t| is_external(t)))
-        .or_else(|| graph.node.iter().flat_map(|n| &n.attribute).find_map(in_attribute))
+    initialisers.or_else(|| sparse.find(|t| is_external(t))).or_else(|| in_nodes(&graph.node))
+}
+
+fn in_nodes<'a>(nodes: impl IntoIterator<Item = &'a NodeProto>) -> Option<&'a TensorProto> {
+    nodes.into_iter().flat_map(|node| &node.attribute).find_map(in_attribute)
 }
 
 fn in_attribute(attribute: &AttributeProto) -> Option<&TensorProto> {
-    let tensors = attribute.t.iter().chain(&attribute.tensors);
-    let graphs = attribute.g.iter().chain(&attribute.graphs);
-    tensors.into_iter().find(|t| is_external(t)).or_else(|| graphs.into_iter().find_map(in_graph))
+    let sparse = attribute.sparse_tensor.iter().chain(&attribute.sparse_tensors);
+    let sparse = sparse.flat_map(|s| s.values.iter().chain(&s.indices));
+    let mut tensors = attribute.t.iter().chain(&attribute.tensors).chain(sparse);
+    let mut graphs = attribute.g.iter().chain(&attribute.graphs);
+    tensors.find(|t| is_external(t)).or_else(|| graphs.find_map(in_graph))
 }
 
 fn is_external(tensor: &TensorProto) -> bool {

@@ -73,18 +73,20 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     match cause.downcast_ref::<EngineError>()? {
         EngineError::Store(error) => Some(of_store(error)),
         EngineError::Measure(error) => Some(of_measure(error)),
-        EngineError::ImpossibleLimit { .. } => Some(Exit::BadInput),
-        EngineError::NothingTrained { .. }
-        | EngineError::Weights { .. }
-        | EngineError::Replay(_)
-        | EngineError::Reference(_) => None,
+        EngineError::ImpossibleLimit { .. } | EngineError::NothingTrained { .. } => {
+            Some(Exit::BadInput)
+        }
+        EngineError::InterruptedWhilePaused => Some(Exit::Interrupted),
+        EngineError::Weights { .. } | EngineError::Replay(_) | EngineError::Reference(_) => None,
     }
 }
 
 fn of_store(error: &StoreError) -> Exit {
-    match error.is_busy() {
-        true => Exit::StoreInUse,
-        false => Exit::BadInput,
+    match error {
+        _ if error.is_busy() => Exit::StoreInUse,
+        StoreError::NoSuchRun { .. } => Exit::Nothing,
+        StoreError::Damaged { .. } => Exit::Failure,
+        _ => Exit::BadInput,
     }
 }
 

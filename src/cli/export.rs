@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::graph::Graph;
 use crate::report::Front;
 use crate::store::CandidateId;
+use crate::store::CandidateRow;
 use crate::store::Reader;
 use crate::store::RunRecord;
 use crate::store::Trained;
@@ -38,7 +39,16 @@ pub fn candidate(
     fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
     let name = format!("candidate-{id}");
-    let card = card(run, front, trained, &accepted.graph, id);
+    let as_told = front.members.iter().map(|member| &member.row).find(|row| row.id == id);
+    let rows = if as_told.is_none() { reader.trained(&run.id)? } else { Vec::new() };
+    let ancestors = reader.lineage(&run.id, id)?;
+    let card = card(&Told {
+        run,
+        trained,
+        graph: &accepted.graph,
+        row: as_told.or_else(|| rows.iter().find(|row| row.id == id)),
+        lineage: ancestors.iter().flat_map(|a| &a.morphisms).map(String::as_str).collect(),
+    });
     let files = [
         (format!("{name}.onnx"), reader.blob(onnx)?),
         (format!("{name}.safetensors"), reader.blob(weights)?),
@@ -55,21 +65,25 @@ pub fn candidate(
     Ok(written)
 }
 
-fn card(
-    run: &RunRecord,
-    front: &Front,
-    trained: &Trained,
-    graph: &Graph,
-    id: CandidateId,
-) -> serde_json::Value {
-    let all = front.members.iter().chain(&front.others);
-    let row = all.map(|c| &c.row).find(|row| row.id == id);
+/// What a card tells of.
+struct Told<'a> {
+    run: &'a RunRecord,
+    trained: &'a Trained,
+    graph: &'a Graph,
+    /// As the front shows it, for a member.
+    row: Option<&'a CandidateRow>,
+    /// Names of all morphisms since the seed.
+    lineage: Vec<&'a str>,
+}
+
+fn card(told: &Told<'_>) -> serde_json::Value {
+    let Told { run, trained, graph, row, lineage } = told;
     let measurement = row.and_then(|r| r.measurement.as_ref());
     let cost = graph.cost();
     json!({
         "schema": "citronade.card.v1",
         "run": run.id,
-        "candidate": id,
+        "candidate": trained.candidate,
         "data": run.data,
         "data_hash": run.data_hash,
         "device": run.device,
@@ -81,9 +95,10 @@ fn card(
         "latency_us": measurement.map(|m| m.latency_us),
         "latency_interval_us": measurement.map(|m| m.latency_interval_us),
         "memory_bytes": measurement.and_then(|m| m.memory_bytes),
+        "model_bytes": measurement.map(|m| m.model_bytes),
         "parameters": cost.parameters,
         "macs": cost.macs,
-        "lineage": front.lineage(id),
+        "lineage": lineage,
         "onnx_blake3": trained.onnx,
         "weights_blake3": trained.weights,
         "config": serde_json::from_str::<serde_json::Value>(&run.config).ok(),
@@ -96,13 +111,28 @@ fn markdown(card: &serde_json::Value, run: &RunRecord, id: CandidateId) -> Strin
     let latency = known(number("latency_us").map(|us| Micros(us).to_string()));
     let memory = known(number("memory_bytes").map(|b| Bytes(b as u64).to_string()));
     let error = known(number("error").map(|e| Fraction(e).to_string()));
+    let size = known(number("model_bytes").map(|b| Bytes(b as u64).to_string()));
+    let grown = card["lineage"].as_array().into_iter().flatten().filter_map(|name| name.as_str());
+    let grown = match grown.collect::<Vec<_>>().join(", ") {
+        steps if steps.is_empty() => "a seed network".to_owned(),
+        steps => steps,
+    };
+    let range = |key: &str, show: fn(f64) -> String| match &card[key] {
+        serde_json::Value::Array(ends) => {
+            let ends: Vec<String> = ends.iter().filter_map(|x| x.as_f64()).map(show).collect();
+            format!(" ({})", ends.join(" to "))
+        }
+        _ => String::new(),
+    };
+    let errors = range("error_interval", |e| Fraction(e).to_string());
+    let latencies = range("latency_interval_us", |us| Micros(us).to_string());
     let test = known(number("test_error").map(|e| Fraction(e).to_string()));
     format!(
         "# Candidate {id} of run {}\n\n\
          | what | figure |\n| --- | --- |\n\
-         | data | {} |\n| validation error | {error} |\n| test error | {test} |\n\
-         | latency (p50) | {latency} on {} with {}, {} thread(s) |\n\
-         | memory above the runtime | {memory} |\n| parameters | {} |\n\
+         | data | {} |\n| validation error | {error}{errors} |\n| test error | {test} |\n\
+         | latency (p50) | {latency}{latencies} on {} with {}, {} thread(s) |\n\
+         | memory above the runtime | {memory} |\n| size of the file | {size} |\n| grown by | {grown} |\n| parameters | {} |\n\
          | multiply-accumulates | {} |\n| BLAKE3 of the ONNX file | `{}` |\n\n\
          Input: raw pixel values, `float32 [1, C, H, W]`, as the data set has them; normalisation is \
          part of the model. Output: one score for each class.\n\n\

@@ -37,14 +37,6 @@ pub fn run(args: &Init, json: bool) -> anyhow::Result<Exit> {
         data.test.len()
     ));
     let text = template(&args.data, &args.device, &limits);
-    if json && args.out != Path::new("-") {
-        let images = [&data.train, &data.validation, &data.test].map(Samples::len);
-        let said = json!({
-            "out": args.out, "data": data.name, "classes": data.classes, "shape": data.shape,
-            "train": images[0], "validation": images[1], "test": images[2], "notes": data.notes,
-        });
-        output::result(&said.to_string())?;
-    }
     if args.out == Path::new("-") {
         return output::result(&text);
     }
@@ -53,6 +45,14 @@ pub fn run(args: &Init, json: bool) -> anyhow::Result<Exit> {
         return Err(UsageError(text).into());
     }
     fs::write(&args.out, text).with_context(|| format!("cannot write `{}`", args.out.display()))?;
+    if json {
+        let images = [&data.train, &data.validation, &data.test].map(Samples::len);
+        let said = json!({
+            "out": args.out, "data": data.name, "classes": data.classes, "shape": data.shape,
+            "train": images[0], "validation": images[1], "test": images[2], "notes": data.notes,
+        });
+        output::result(&said.to_string())?;
+    }
     output::note(&format!("next: citronade search {}", args.out.display()));
     Ok(Exit::Done)
 }

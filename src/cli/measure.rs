@@ -76,7 +76,9 @@ fn text(found: &Measurement) -> String {
     let repeat = found.prediction_interval();
     let note = repeat.map(|[low, high]| format!("a repeat is expected from {low} to {high}"));
     row("", Some(String::new()), note.unwrap_or_default());
-    for (name, q) in [("p90", 0.9), ("p95", 0.95), ("p99", 0.99)] {
+    let note = found.interval(0.9).map(|[low, high]| format!("95 % interval {low} to {high}"));
+    row("p90", found.quantile(0.9).map(|us| us.to_string()), note.unwrap_or_default());
+    for (name, q) in [("p95", 0.95), ("p99", 0.99)] {
         row(name, found.quantile(q).map(|us| us.to_string()), String::new());
     }
     row("load", found.load().map(|us| us.to_string()), String::new());

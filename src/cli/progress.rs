@@ -31,6 +31,8 @@ pub struct Progress {
     first_point: bool,
     last_end: Option<String>,
     phase: String,
+    /// Why nothing can be written just now.
+    paused: Option<String>,
     started: Instant,
     seconds_before: f64,
 }
@@ -53,6 +55,7 @@ impl Progress {
             first_point: true,
             last_end: None,
             phase: String::new(),
+            paused: None,
             started: Instant::now(),
             seconds_before: 0.0,
         }
@@ -65,6 +68,9 @@ impl Progress {
             let _ = output::result(&line);
         }
         if self.quiet {
+            if let Event::Paused(why) = event {
+                output::note(&format!("PAUSED: {why}; trying again"));
+            }
             return;
         }
         let urgent = self.note(event, state);
@@ -78,7 +84,8 @@ impl Progress {
             }
             None => {
                 if urgent || self.said.elapsed() >= LINE_EVERY {
-                    output::note(&self.line(state));
+                    let end = self.last_end.take().map(|end| format!("  |  last one out: {end}"));
+                    output::note(&(self.line(state) + &end.unwrap_or_default()));
                     self.said = Instant::now();
                 }
             }
@@ -95,6 +102,14 @@ impl Progress {
     /// Remembers what the next line shall say; true if it shall be said now.
     fn note(&mut self, event: &Event, state: &State) -> bool {
         match event {
+            Event::Paused(why) => {
+                self.paused = Some(format!("PAUSED: {why}; trying again"));
+                return true;
+            }
+            Event::Tick => return false,
+            _ => self.paused = None,
+        }
+        match event {
             Event::Started { resumed: true } => {
                 self.phase = "going on".into();
                 self.seconds_before = state.seconds();
@@ -107,15 +122,16 @@ impl Progress {
             Event::Refining { accepted, .. } => {
                 self.phase = format!("training {} front members on", accepted.len());
             }
-            Event::Measured(_) | Event::Epoch(..) | Event::Tick | Event::Generation(_) => {
-                return false;
-            }
+            Event::Measured(_)
+            | Event::Epoch(..)
+            | Event::Tick
+            | Event::Paused(_)
+            | Event::Generation(_) => return false,
             Event::Trained(_) => return std::mem::take(&mut self.first_point),
             Event::Ended(ended) => {
                 self.last_end = Some(format!("{}: {}", ended.candidate, ended.reason));
                 return false;
             }
-            Event::Paused(why) => self.phase = format!("PAUSED: {why}; trying again"),
             Event::Finishing => self.phase = "measuring the front again, then testing it".into(),
         }
         true
@@ -133,7 +149,7 @@ impl Progress {
         let _ = write!(
             line,
             "  {}  |  trained {}, killed before training {}, stopped early {}, failed {}",
-            self.phase,
+            self.paused.as_ref().unwrap_or(&self.phase),
             counts.trained,
             counts.killed_before_training,
             counts.stopped_in_training,

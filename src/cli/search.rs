@@ -13,6 +13,7 @@ use crate::data::DataSet;
 use crate::device;
 use crate::device::Transport;
 use crate::engine::Budget;
+use crate::engine::ConfigError;
 use crate::engine::Engine;
 use crate::engine::EngineError;
 use crate::engine::Gauge;
@@ -52,11 +53,20 @@ pub fn run(args: Search, json: bool, quiet: bool) -> anyhow::Result<Exit> {
         return dry_run(&args, &config, earlier.as_ref());
     }
     let transport = device::parse(&config.device)?;
+    let interrupted = watch_interrupt()?;
+    // A store that another search writes to is found out before its measurements are disturbed.
+    let held = args.store.exists().then(|| open_store(&args.store)).transpose()?;
+    if !quiet {
+        output::note(&format!("reading {}, then weighing the runtime", config.data));
+    }
     let data = load(&config)?;
     say_notes(&data);
     let bench = open_bench(transport, &config, earlier.as_ref())?;
     let runtime = runtime_of(&bench);
-    let mut store = open_store(&args.store)?;
+    let mut store = match held {
+        Some(store) => store,
+        None => open_store(&args.store)?,
+    };
     let run = match earlier {
         Some(run) => run,
         None => begin(&mut store, &args, &config, &data, &runtime)?,
@@ -70,7 +80,6 @@ pub fn run(args: Search, json: bool, quiet: bool) -> anyhow::Result<Exit> {
         return Err(UsageError(text).into());
     }
     let folder = tempfile::tempdir().context("cannot make a folder for models to be measured")?;
-    let interrupted = watch_interrupt()?;
     let gauge = Gauge { bench, folder: folder.path().to_owned() };
     let mut progress = Progress::new(&config, json, quiet);
     let mut engine = Engine::start(Parts {
@@ -277,7 +286,8 @@ fn given_reference(args: &Search, config: &RunConfig) -> anyhow::Result<Option<S
     };
     let cannot = || format!("cannot use the reference `{}`", path.display());
     let text = fs::read_to_string(path).with_context(cannot)?;
-    let reference: Reference = serde_json::from_str(&text).with_context(cannot)?;
+    let reference: Reference = serde_json::from_str(&text)
+        .map_err(|e| ConfigError::Reference(path.display().to_string(), e.to_string()))?;
     if reference.objectives() != config.objectives {
         let text = format!("`{}` is for other objectives than this run's", path.display());
         return Err(UsageError(text).into());
@@ -328,6 +338,10 @@ fn finish(
         output::note(&format!("go on with: citronade search{budget}{flag}"));
         return Ok(Exit::Interrupted);
     }
+    output::note(match reason {
+        StopReason::Budget => "the budget is spent",
+        _ => "there is nothing left to propose",
+    });
     inspect::after_search(&args.store, json)
 }
 

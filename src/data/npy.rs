@@ -152,8 +152,9 @@ fn parse_shape(text: &str) -> Result<Vec<usize>, ArrayError> {
     sizes.map(|size| size.parse().map_err(|_| unusable())).collect()
 }
 
+/// Of an empty array with enormous other axes they mean nothing, and must not overflow.
 fn strides(shape: &[usize], fortran: bool) -> Vec<usize> {
-    let product = |axes: &[usize]| axes.iter().product();
+    let product = |axes: &[usize]| axes.iter().fold(1usize, |n, &axis| n.saturating_mul(axis));
     let stride = |axis: usize| match fortran {
         true => product(&shape[..axis]),
         false => product(&shape[axis + 1..]),

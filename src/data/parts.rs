@@ -67,14 +67,13 @@ fn distinct(labels: &[i64]) -> Vec<i64> {
 
 fn checked(part: Part, expected: [usize; 3], numbers: &[i64]) -> Result<Samples, DataError> {
     let Part { images_from, shape, pixels, labels_from, labels } = part;
-    let image_len = shape.iter().product::<usize>();
     if pixels.is_empty() {
         return Err(DataError::Empty { path: images_from });
     }
     if shape != expected {
         return Err(DataError::ShapeMismatch { path: images_from, expected, found: shape });
     }
-    let images = pixels.len() / image_len;
+    let images = pixels.len() / shape.iter().product::<usize>();
     if images != labels.len() {
         let labels = labels.len();
         return Err(DataError::CountMismatch { path: labels_from, images, labels });

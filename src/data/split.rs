@@ -51,6 +51,7 @@ pub(super) fn split(
         notes,
     };
     ensure_no_part_is_empty(&data)?;
+    ensure_validation_has_two_classes(&data)?;
     debug_assert_eq!(data.leaks(), 0);
     Ok(data)
 }
@@ -171,6 +172,19 @@ fn ensure_no_part_is_empty(data: &DataSet) -> Result<(), DataError> {
     }
 }
 
+/// Where all validation images are of one class, always guessing it makes no error.
+fn ensure_validation_has_two_classes(data: &DataSet) -> Result<(), DataError> {
+    let counts = data.validation.class_counts(data.classes.len());
+    let mut there = counts.iter().zip(&data.classes).filter(|(count, _)| **count > 0);
+    match (there.next(), there.next()) {
+        (Some((_, class)), None) => Err(DataError::OneClass {
+            name: format!("the validation part of {}", data.name),
+            class: class.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -275,7 +289,11 @@ mod tests {
                     prop_assert!(disjoint(&train, &validation) && disjoint(&train, &test) && disjoint(&validation, &test));
                     prop_assert_eq!(data.leaks(), 0);
                 }
-                Err(DataError::TooFew { .. } | DataError::OnlyDuplicates { .. }) => (),
+                Err(
+                    DataError::TooFew { .. }
+                    | DataError::OnlyDuplicates { .. }
+                    | DataError::OneClass { .. },
+                ) => (),
                 Err(other) => prop_assert!(false, "{}", other),
             }
         }

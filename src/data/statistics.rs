@@ -15,8 +15,14 @@ pub fn channel_statistics(samples: &Samples) -> (Vec<f32>, Vec<f32>) {
     assert!(count > 0.0, "statistics need an image");
     let mean = channel_sums(samples, |_, value| value / count);
     let variance = channel_sums(samples, |channel, value| (value - mean[channel]).powi(2) / count);
-    let safe = |&v: &f64| if v > 0.0 { v.sqrt() as f32 } else { 1.0 };
-    (mean.iter().map(|&m| m as f32).collect(), variance.iter().map(safe).collect())
+    let deviation = variance.iter().zip(&mean).map(|(v, m)| safe(v.sqrt(), *m));
+    (mean.iter().map(|&m| m as f32).collect(), deviation.collect())
+}
+
+/// The deviation, or 1 where it is nothing but the rounding of sums around this mean.
+fn safe(deviation: f64, mean: f64) -> f32 {
+    let is_rounding = deviation <= mean.abs() * f64::from(f32::EPSILON);
+    if is_rounding { 1.0 } else { (deviation as f32).max(f32::MIN_POSITIVE) }
 }
 
 /// Sum of `term(channel, value)` over all pixels of each channel.
@@ -47,6 +53,16 @@ mod tests {
         let samples = Samples { shape: [2, 1, 2], pixels, labels: Arc::new(vec![0, 1]) };
         // 1, 3, 5, 7: mean 4, variance (9 + 1 + 1 + 9) / 4 = 5; the constant channel gets 1.
         assert_eq!(channel_statistics(&samples), (vec![4.0, 50.0], vec![5f32.sqrt(), 1.0]));
+    }
+
+    #[test]
+    fn a_constant_channel_of_any_number_of_pixels_gets_1() {
+        for pixels in 1..50 {
+            let ones = Pixels::U8(Arc::new(vec![1; pixels]));
+            let labels = Arc::new(vec![0; pixels]);
+            let samples = Samples { shape: [1, 1, 1], pixels: ones, labels };
+            assert_eq!(channel_statistics(&samples).1, [1.0], "{pixels}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! How to reach a device: start the agent there, ask it, end it.
 //!
 //! A [`Transport`] moves bytes; it knows neither models nor measurements. A [`Runner`] is one
-//! launch of the agent: it holds every answer to a deadline, and when it is dropped the process
-//! is gone, whatever state it was in.
+//! launch of the agent: it holds every answer to a deadline (unless the pipe answers at once), and
+//! when it is dropped the process is gone, whatever state it was in.
 mod address;
 mod error;
 mod fake;

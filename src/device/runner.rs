@@ -169,9 +169,11 @@ fn pass_lines(mut answers: Answers, lines: &SyncSender<Vec<u8>>) {
     }
 }
 
-/// A line with its end, cut after [`MAX_LINE`] bytes and one; `None` if there are no more.
+/// A line with its end, cut after [`MAX_LINE`] bytes and one; `None` if there are no more: what a runner was
+/// about to say when it died is no line.
 fn read_line(answers: &mut Answers) -> Option<Vec<u8>> {
     let mut line = Vec::new();
     let read = answers.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line);
-    matches!(read, Ok(1..)).then_some(line)
+    let is_whole = line.last() == Some(&b'\n') || line.len() > MAX_LINE;
+    (read.is_ok() && is_whole).then_some(line)
 }

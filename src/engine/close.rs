@@ -71,6 +71,9 @@ impl Engine {
                 watch(&Event::Tick, &self.state);
             }
             for done in done {
+                if let Done::Paused(why) = &done {
+                    watch(&Event::Paused(why.clone()), &self.state);
+                }
                 let Done::Measured(_, result) = done else { continue };
                 match *result {
                     Ok(measured) => {
@@ -167,7 +170,10 @@ impl Engine {
             return Ok(reason);
         }
         watch(&Event::Finishing, &self.state);
-        self.drain_lanes();
+        self.drain_lanes(watch);
+        if self.is_interrupted() {
+            return Ok(StopReason::Interrupted);
+        }
         self.stop_lanes.store(false, Ordering::Relaxed);
         loop {
             let again = self.least_measured(MEASURED_AT_ONCE, FINAL_ROUNDS);
@@ -182,35 +188,55 @@ impl Engine {
             }
             self.close_generation(rounds, watch)?;
         }
-        self.test_front(watch)?;
+        if !self.test_front(watch)? {
+            return Ok(StopReason::Interrupted);
+        }
+        self.spend_what_is_left(reason, watch)?;
         Ok(reason)
     }
 
+    /// The time that the last measurements needed less than was kept for them is spent as well: the
+    /// same command must not begin another generation with it.
+    fn spend_what_is_left(
+        &mut self,
+        reason: StopReason,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<(), EngineError> {
+        let left = self.config.budget.seconds.map_or(0.0, |budget| budget - self.seconds());
+        if reason != StopReason::Budget || left <= 0.0 {
+            return Ok(());
+        }
+        self.seconds_before += left;
+        self.close_generation(Vec::new(), watch)
+    }
+
     /// Waits until nothing trains any more, so that nothing disturbs what is measured.
-    pub(super) fn drain_lanes(&mut self) {
-        while self.lanes.measuring + self.lanes.training > 0 {
+    fn drain_lanes(&mut self, watch: &mut dyn FnMut(&Event, &State)) {
+        while self.lanes.measuring + self.lanes.training > 0 && !self.is_interrupted() {
             self.lanes.wait(TICK);
+            watch(&Event::Tick, &self.state);
         }
     }
 
-    /// Looks at the test split, once for each front member.
-    pub(super) fn test_front(
-        &mut self,
-        watch: &mut dyn FnMut(&Event, &State),
-    ) -> Result<(), EngineError> {
+    /// Looks at the test split, once for each front member; false if the run was interrupted before
+    /// all were tested.
+    fn test_front(&mut self, watch: &mut dyn FnMut(&Event, &State)) -> Result<bool, EngineError> {
         let front: Vec<CandidateId> = self.state.front().iter().map(|m| m.candidate).collect();
-        let mut records = Vec::new();
         for id in front {
+            if self.is_interrupted() {
+                return Ok(false);
+            }
             if self.state.tested().contains_key(&id) || self.material.data.test.is_empty() {
                 continue;
             }
             let network = self.network(id)?;
             let score = self.trainer.evaluate(&network, &self.material.data.test);
             if let Ok(score) = score {
-                records.push(Record::Tested { candidate: id, error: score.error.0 });
+                self.commit(&[Record::Tested { candidate: id, error: score.error.0 }], watch)?;
             }
+            watch(&Event::Tick, &self.state);
         }
-        self.commit(&records, watch)
+        Ok(true)
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a run is asked to do: the configuration, from TOML and flags.
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -188,6 +187,9 @@ pub enum ConfigError {
         /// What would do.
         wanted: String,
     },
+    /// A file of `--reference` that holds none.
+    #[error("`{0}` does not hold a reference point: {1}")]
+    Reference(String, String),
     /// A text that is no limit.
     #[error("`{0}` is not a limit such as `latency<=8ms`, `memory<=20MB` or `error<=5%`")]
     Limit(String),
@@ -252,6 +254,18 @@ impl RunConfig {
             true => Ok(()),
             false => error(key, x.to_string(), "a positive number"),
         };
+        if let Some(seconds) = self.budget.seconds
+            && !(seconds.is_finite() && seconds > 0.0)
+        {
+            return error("budget.seconds", seconds.to_string(), "a positive number of seconds");
+        }
+        let part = |key, x: f32| match (0.0..1.0).contains(&x) {
+            true => Ok(()),
+            false => error(key, x.to_string(), "at least 0 and below 1"),
+        };
+        part("training.momentum", self.training.momentum)?;
+        part("training.weight_decay", self.training.weight_decay)?;
+        part("training.label_smoothing", self.training.label_smoothing)?;
         rate("training.learning_rate", self.training.learning_rate)?;
         rate("training.learning_rate_of_child", self.training.learning_rate_of_child)
     }
@@ -383,7 +397,7 @@ impl Budget {
             self.epochs = Some(n.map_err(|_| error())?);
         } else {
             let us = text.parse::<Micros>().map_err(|_| error())?;
-            self.seconds = Some(Duration::from_secs_f64(us.0 / 1e6).as_secs_f64());
+            self.seconds = Some(us.0 / 1e6);
         }
         Ok(())
     }
@@ -452,6 +466,11 @@ mod tests {
         config.search.strategy = "lemonad".into();
         let text = config.validate().unwrap_err().to_string();
         assert!(text.contains("did you mean `lemonade`?"), "{text}");
+        for budget in [f64::NAN, 0.0, f64::INFINITY] {
+            config = RunConfig::default();
+            config.budget.seconds = Some(budget);
+            assert!(config.validate().is_err(), "{budget}");
+        }
         config = RunConfig { objectives: vec![Objective::Latency], ..RunConfig::default() };
         assert!(config.validate().is_err());
     }

@@ -68,7 +68,10 @@ impl Engine {
         loop {
             let error = match write(self) {
                 Ok(value) => return Ok(value),
-                Err(error) if error.is_full() && !self.is_interrupted() => error,
+                Err(error) if error.is_full() && self.is_interrupted() => {
+                    return Err(EngineError::InterruptedWhilePaused);
+                }
+                Err(error) if error.is_full() => error,
                 Err(error) => return Err(error.into()),
             };
             watch(&Event::Paused(error.to_string()), &self.state);

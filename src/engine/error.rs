@@ -38,6 +38,9 @@ pub enum EngineError {
         /// Why the first of them ended.
         reason: String,
     },
+    /// Asked to stop while the store could not be written: what was not written is lost, all else is saved.
+    #[error("stopped while the store could not be written")]
+    InterruptedWhilePaused,
     /// A blob of weights is not what it should be.
     #[error("the weights of candidate {candidate} cannot be read")]
     Weights {
@@ -58,15 +61,31 @@ impl EngineError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            EngineError::ImpossibleLimit { .. } => {
-                Some("raise the limit, or use smaller images; a search starts from small seeds")
-            }
+            EngineError::ImpossibleLimit { .. } => Some(
+                "raise the limit and start anew with --new, or use smaller images; a search \
+                     starts from small seeds",
+            ),
+            EngineError::NothingTrained { .. } => Some(
+                "`citronade doctor` looks at the runner; change the configuration and start anew \
+                 with --new",
+            ),
             EngineError::Store(error) => error.hint(),
             EngineError::Measure(error) => error.hint(),
-            EngineError::NothingTrained { .. }
+            EngineError::InterruptedWhilePaused
             | EngineError::Weights { .. }
             | EngineError::Replay(_)
             | EngineError::Reference(_) => None,
         }
     }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }

@@ -35,6 +35,7 @@ use super::develop::Source;
 use super::early::Experience;
 use super::early::Prospect;
 use super::early::is_spared;
+use super::error::whole;
 use super::lanes::Done;
 use super::lanes::MeasureJob;
 use super::lanes::Model;
@@ -184,6 +185,7 @@ impl Engine {
             match done {
                 Done::Epoch(id, epoch) => watch(&Event::Epoch(id, epoch), &self.state),
                 Done::Dropped(..) => {}
+                Done::Paused(why) => watch(&Event::Paused(why), &self.state),
                 Done::Panicked(_, id, text) => {
                     records.push(self.ended(id, EndKind::Failed, format!("internal: {text}"), 0));
                 }
@@ -289,15 +291,4 @@ pub(super) fn replayed(parent: &Graph, steps: &[Step]) -> Result<Vec<Applied>, E
         chain.push(morphism::replay(graph, step)?);
     }
     Ok(chain)
-}
-
-/// An error with its causes, in one line.
-fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }

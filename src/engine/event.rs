@@ -40,7 +40,7 @@ pub enum Event {
     Ended(Ended),
     /// A generation is complete; the front may have changed.
     Generation(u32),
-    /// The store cannot be written; the run waits and tries again.
+    /// The store, or a model to be measured, cannot be written; the run waits and tries again.
     Paused(String),
     /// The last measurements and the test errors are being taken.
     Finishing,

@@ -1,6 +1,8 @@
 //! Who goes on: hard limits, and what cannot enter the front any more.
 use std::sync::Arc;
 
+use crate::graph::Cost;
+use crate::graph::Graph;
 use crate::pareto::Archive;
 use crate::pareto::Member;
 use crate::pareto::Objective;
@@ -14,11 +16,13 @@ use crate::store::Record;
 use super::Candidate;
 use super::Engine;
 use super::EngineError;
+use super::Limit;
 use super::early::Experience;
 use super::early::Prospect;
 use super::early::is_spared;
 use super::plan::Start;
 use super::plan::epochs_of;
+use super::propose::structural;
 
 impl Engine {
     /// A record of the kill, if the measured candidate breaks a hard limit or cannot enter the
@@ -114,17 +118,36 @@ impl Engine {
         }
         for limit in &self.config.limits {
             let values = all.iter().filter_map(|c| self.state.cheap(c, limit.objective));
-            let least = values.map(|v| v.value).reduce(f64::min);
-            if let Some(least) = least.filter(|least| *least > limit.most) {
-                return Err(EngineError::ImpossibleLimit {
-                    objective: limit.objective,
-                    most: limit.objective.format(limit.most),
-                    least: limit.objective.format(least),
-                    factor: least / limit.most,
-                });
-            }
+            reject_below(limit, values.map(|v| v.value).reduce(f64::min))?;
         }
         let reason = all.iter().find_map(|c| c.ended.as_ref()).map(|e| e.reason.clone());
         Err(EngineError::NothingTrained { reason: reason.unwrap_or_default() })
+    }
+
+    /// If not one seed could be proposed, a limit on what the structure alone decides rules all of them out.
+    pub(super) fn reject_limits_without_a_seed(&self) -> Result<(), EngineError> {
+        if !self.state.candidates().is_empty() {
+            return Ok(());
+        }
+        let costs: Vec<Cost> = self.space.seeds().iter().map(Graph::cost).collect();
+        for limit in &self.config.limits {
+            let values = costs.iter().filter_map(|cost| structural(limit.objective, cost));
+            reject_below(limit, values.reduce(f64::min))?;
+        }
+        let reason = "no network is small enough for all limits together".to_owned();
+        Err(EngineError::NothingTrained { reason })
+    }
+}
+
+/// An error if not even the least of all values keeps the limit.
+fn reject_below(limit: &Limit, least: Option<f64>) -> Result<(), EngineError> {
+    match least.filter(|least| *least > limit.most) {
+        None => Ok(()),
+        Some(least) => Err(EngineError::ImpossibleLimit {
+            objective: limit.objective,
+            most: limit.objective.format(limit.most),
+            least: limit.objective.format(least),
+            factor: least / limit.most,
+        }),
     }
 }

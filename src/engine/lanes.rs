@@ -32,6 +32,7 @@ use crate::train::TrainPlan;
 use crate::train::Trainer;
 use crate::train::Watch;
 
+use super::RETRY;
 use super::develop::DevelopError;
 use super::develop::Developed;
 use super::develop::Material;
@@ -39,6 +40,7 @@ use super::develop::Source;
 use super::develop::develop;
 use super::early::Experience;
 use super::early::Prospect;
+use super::error::whole;
 
 /// Results that come this soon after one another share a transaction: a full synchronisation takes
 /// milliseconds.
@@ -105,6 +107,8 @@ pub enum Done {
     Panicked(Lane, CandidateId, String),
     /// The job was dropped because the run stops.
     Dropped(Lane),
+    /// There is no room for the model that is to be measured; the lane waits and tries again.
+    Paused(String),
 }
 
 /// Which kind of lane.
@@ -202,7 +206,7 @@ impl Lanes {
         match done {
             Done::Measured(..) => self.measuring -= 1,
             Done::Trained(..) => self.training -= 1,
-            Done::Epoch(..) => {}
+            Done::Epoch(..) | Done::Paused(_) => {}
             Done::Panicked(lane, ..) | Done::Dropped(lane) => match lane {
                 Lane::Measure => self.measuring -= 1,
                 Lane::Train => self.training -= 1,
@@ -240,9 +244,27 @@ impl MeasureLane {
                 onnx::export(&self.material.scratch(&graph, &mut rng), &options)
             }
         };
-        let result = self.gauge.measure(&bytes, job.level);
+        let result = loop {
+            match self.gauge.measure(&bytes, job.level) {
+                Err(error) if error.is_full() => {
+                    if self.done.send(Done::Paused(whole(&error))).is_err() || !self.wait() {
+                        return Done::Dropped(Lane::Measure);
+                    }
+                }
+                result => break result,
+            }
+        };
         let (id, round, size) = (job.candidate, job.round, bytes.len() as u64);
         Done::Measured(id, Box::new(result.map(|m| recorded(id, round, size, &m))))
+    }
+
+    /// Waits for the next try; false if the run stops.
+    fn wait(&self) -> bool {
+        let until = Instant::now() + RETRY;
+        while Instant::now() < until && !self.stop.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(100));
+        }
+        !self.stop.load(Ordering::Relaxed)
     }
 }
 

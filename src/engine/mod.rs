@@ -214,6 +214,13 @@ impl Engine {
         &mut self,
         watch: &mut dyn FnMut(&Event, &State),
     ) -> Result<StopReason, EngineError> {
+        match self.search(watch) {
+            Err(EngineError::InterruptedWhilePaused) => Ok(StopReason::Interrupted),
+            result => result,
+        }
+    }
+
+    fn search(&mut self, watch: &mut dyn FnMut(&Event, &State)) -> Result<StopReason, EngineError> {
         let resumed = !self.state.candidates().is_empty();
         watch(&Event::Started { resumed }, &self.state);
         loop {
@@ -226,6 +233,7 @@ impl Engine {
             }
             let nothing_open = self.state.open().is_empty();
             if nothing_open && !self.refine(watch)? && !self.propose(watch)? {
+                self.reject_limits_without_a_seed()?;
                 return self.end(StopReason::NoMoreProposals, watch);
             }
             match self.evaluate_open(watch)? {

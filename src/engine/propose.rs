@@ -32,7 +32,12 @@ impl Engine {
         let mut rng = self.stream(GENERATION_STREAMS + u64::from(generation));
         let front = self.parents();
         let costs = Costs::of(&self.config, &self.state, self.scale);
-        let room = self.config.search.accept.min(self.candidates_left());
+        // The scale of the hypervolume comes from the seeds, so all of them are in the first generation.
+        let wanted = match generation {
+            0 => self.config.search.accept.max(self.space.seeds().len()),
+            _ => self.config.search.accept,
+        };
+        let room = wanted.min(self.candidates_left());
         let situation = Situation {
             space: &self.space,
             front: &front,
@@ -114,12 +119,21 @@ impl Engine {
         usize::try_from(left).unwrap_or(usize::MAX)
     }
 
-    pub(super) fn parents(&self) -> Vec<Parent> {
-        let members = self.state.front().iter().map(|member| {
-            let graph = self.state.candidates()[&member.candidate].accepted.graph.clone();
-            Parent { id: member.candidate, graph, values: member.values.clone() }
-        });
-        members.collect()
+    /// The front's members. Where repeats put all of it over a hard limit, those that would be on it without
+    /// limits: what grows from them may keep the limit again.
+    fn parents(&self) -> Vec<Parent> {
+        let parent = |id: CandidateId, values: Vec<f64>| {
+            let graph = self.state.candidates()[&id].accepted.graph.clone();
+            Parent { id, graph, values }
+        };
+        let front = self.state.front();
+        match front.is_empty() {
+            true => {
+                let unlimited = self.state.archive_without_limits();
+                unlimited.members().into_iter().map(|m| parent(m.id, m.point())).collect()
+            }
+            false => front.iter().map(|m| parent(m.candidate, m.values.clone())).collect(),
+        }
     }
 }
 
@@ -153,15 +167,26 @@ impl<'a> Costs<'a> {
             Objective::Error => (0.0, 0.0),
             Objective::Latency => predicted(&self.latency, graph, &cost),
             Objective::Memory => predicted(&self.memory, graph, &cost),
-            Objective::Parameters => (cost.parameters as f64, cost.parameters as f64),
-            Objective::Macs => (cost.macs.0 as f64, cost.macs.0 as f64),
-            Objective::ModelBytes => (4.0 * cost.parameters as f64, 4.0 * cost.parameters as f64),
+            Objective::Parameters | Objective::Macs | Objective::ModelBytes => {
+                let known = structural(objective, &cost).unwrap_or_default();
+                (known, known)
+            }
         };
         let breaks = |limit: &Limit| value(limit.objective).1 > limit.most;
         if cost.macs.0 as f64 > self.most_macs || self.config.limits.iter().any(breaks) {
             return None;
         }
         Some(objectives.map(|&o| value(o).0).collect())
+    }
+}
+
+/// A cost that follows from the structure alone; of a file nearly, without its names.
+pub(super) fn structural(objective: Objective, cost: &Cost) -> Option<f64> {
+    match objective {
+        Objective::Parameters => Some(cost.parameters as f64),
+        Objective::Macs => Some(cost.macs.0 as f64),
+        Objective::ModelBytes => Some(4.0 * cost.parameters as f64),
+        Objective::Error | Objective::Latency | Objective::Memory => None,
     }
 }
 

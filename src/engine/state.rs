@@ -359,6 +359,11 @@ impl State {
         Archive::from_members(self.objectives.clone(), members)
     }
 
+    /// As [`archive`](Self::archive), whatever the limits.
+    pub fn archive_without_limits(&self) -> Archive {
+        Archive::from_members(self.objectives.clone(), self.members(self.contenders.clone()))
+    }
+
     /// Those of the candidates that have all values, and were not trained on: of many brief trainings
     /// the best validation error is partly luck, and a fresh one tells more.
     fn members(&self, ids: BTreeSet<CandidateId>) -> Vec<Member> {
@@ -507,6 +512,16 @@ mod tests {
         assert_eq!(front(&state), [2]);
         (1..5).for_each(|round| measure(&mut state, 2, round, 130.0));
         assert_eq!(front(&state), [1], "repeats are over the limit on the latency");
+    }
+
+    #[test]
+    fn whoever_breaks_a_limit_can_still_be_a_parent() {
+        let mut state = run(&["latency<=110us"]);
+        live(&mut state, 1, 0.30, 109.0);
+        (1..5).for_each(|round| measure(&mut state, 1, round, 112.0));
+        assert!(front(&state).is_empty());
+        let all = state.archive_without_limits();
+        assert_eq!(all.members().iter().map(|m| m.id).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::device::Runner;
 use crate::device::Transport;
 
 use super::error::MeasureError;
+use super::error::NO_MODEL;
 use super::measurement::Launch;
 use super::measurement::Measurement;
 use super::measurement::ModelFile;
@@ -141,21 +142,15 @@ impl Bench {
     ) -> Result<Measurement, MeasureError> {
         let file = read(model)?;
         let all = plan.launches + plan.memory_launches;
-        let mut crashes = 0;
-        let mut launches = Vec::with_capacity(plan.launches as usize);
-        while launches.len() < plan.launches as usize {
-            watch(launches.len() as u32, all);
-            match self.time(&file, plan) {
-                Ok(launch) => launches.push(launch),
-                Err(error) if error.is_transient() && crashes == 0 && !is_hung(&error) => {
-                    crashes += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let mut patience = Patience { crashes: 0 };
+        let launches = (0..plan.launches).map(|launch| {
+            watch(launch, all);
+            patience.with(|| self.time(&file, plan))
+        });
+        let launches = launches.collect::<Result<_, _>>()?;
         let memory = (0..plan.memory_launches).map(|launch| {
             watch(plan.launches + launch, all);
-            self.weigh(Some(&file), plan)
+            patience.with(|| self.weigh(Some(&file), plan))
         });
         let memory = memory.collect::<Result<_, _>>()?;
         let measurement = self.measurement(file, plan, launches, memory);
@@ -213,7 +208,7 @@ impl Bench {
             threads: self.threads,
             runs: plan.memory_runs,
         };
-        let name = model.map_or("the runtime", |m| &m.path);
+        let name = model.map_or(NO_MODEL, |m| &m.path);
         match self.ask(Task::Memory(request), plan.timeout, name)? {
             Answer::Memory(memory) => Ok(memory),
             other => Err(unexpected(&*self.transport, name, &other)),
@@ -228,7 +223,7 @@ impl Bench {
 
 fn greet(transport: &dyn Transport) -> Result<Hello, MeasureError> {
     let answer = Runner::launch(transport).and_then(|mut r| r.ask(Task::Hello, HELLO_TIMEOUT));
-    let name = "the runtime";
+    let name = NO_MODEL;
     match answer.map_err(|source| MeasureError::Device { model: name.to_owned(), source })? {
         Answer::Hello(hello) => Ok(*hello),
         other => Err(unexpected(transport, name, &other)),
@@ -263,13 +258,32 @@ fn read(model: &Path) -> Result<ModelFile, MeasureError> {
         let reason = "not a regular file";
         return Err(unreadable(io::Error::new(io::ErrorKind::InvalidInput, reason)));
     }
-    let bytes = fs::read(model).map_err(unreadable)?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(fs::File::open(model).map_err(unreadable)?).map_err(unreadable)?;
     let path = std::path::absolute(model).map_err(unreadable)?;
     Ok(ModelFile {
         path: path.to_string_lossy().into_owned(),
-        blake3: blake3::hash(&bytes).to_hex().to_string(),
-        bytes: bytes.len() as u64,
+        blake3: hasher.finalize().to_hex().to_string(),
+        bytes: hasher.count(),
     })
+}
+
+/// One crash of a measurement is forgiven.
+struct Patience {
+    crashes: u32,
+}
+
+impl Patience {
+    /// Makes a launch, and once more if it crashed and none did before.
+    fn with<T>(&mut self, launch: impl Fn() -> Result<T, MeasureError>) -> Result<T, MeasureError> {
+        match launch() {
+            Err(error) if error.is_transient() && self.crashes == 0 && !is_hung(&error) => {
+                self.crashes += 1;
+                launch()
+            }
+            result => result,
+        }
+    }
 }
 
 /// Waiting as long again would tell nothing new.

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use crate::device::DeviceError;
 
+/// Stands for the model where there is none.
+pub(super) const NO_MODEL: &str = "the runtime";
+
 /// Why there is no measurement.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -67,6 +70,17 @@ impl MeasureError {
         }
     }
 
+    /// Whether there was no room on the host, which may come back.
+    pub fn is_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match self {
+            Self::NotWritten { source, .. } => {
+                matches!(source.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+            }
+            Self::Model { .. } | Self::NoRuntime { .. } | Self::Device { .. } => false,
+        }
+    }
+
     /// Whether no model could have been measured: then it is no result of this one.
     pub fn concerns_every_model(&self) -> bool {
         match self {
@@ -79,7 +93,7 @@ impl MeasureError {
     /// Whether the model is to blame, and the device is fine: exit code 3 instead of 12.
     pub fn is_the_models_fault(&self) -> bool {
         match self {
-            Self::Device { source, .. } => source.is_the_models_fault(),
+            Self::Device { model, source } => model != NO_MODEL && source.is_the_models_fault(),
             Self::Model { .. } => true,
             Self::NotWritten { .. } | Self::NoRuntime { .. } => false,
         }

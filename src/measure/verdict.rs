@@ -9,6 +9,7 @@ use crate::stats::kendall;
 use crate::stats::median;
 use crate::stats::quantile;
 
+use super::measurement::Launch;
 use super::measurement::Measurement;
 
 /// Median against minimum beyond which most runs were disturbed by something else.
@@ -79,7 +80,7 @@ impl Measurement {
             (false, None, true) => Verdict::Stable,
         };
         let few = few.then(|| format!("{samples} samples in {} launches", self.launches.len()));
-        (verdict, few.into_iter().chain(throttling).chain(noise).chain(threads(self)).collect())
+        (verdict, few.into_iter().chain(throttling).chain(noise).chain(told(self)).collect())
     }
 }
 
@@ -127,7 +128,8 @@ fn load(m: &Measurement) -> Option<String> {
     let (busy, _, ticks) = elapsed(m)?;
     let own: u64 = m.launches.iter().filter_map(|l| Some(l.timed.after.own?.ticks)).sum();
     let before = m.launches.first()?.timed.before.own?.ticks;
-    let others = busy.saturating_sub(own - before) as f64 / ticks * m.facts.cores? as f64;
+    let others =
+        busy.saturating_sub(own.saturating_sub(before)) as f64 / ticks * m.facts.cores? as f64;
     (others > LARGEST_LOAD).then(|| format!("other processes kept {others:.1} processors busy"))
 }
 
@@ -143,9 +145,25 @@ fn elapsed(m: &Measurement) -> Option<(u64, u64, f64)> {
     let ticks = |conditions: &Conditions| conditions.ticks;
     let before = ticks(&m.launches.first()?.timed.before)?;
     let after = ticks(&m.launches.last()?.timed.after)?;
-    let (busy, steal) = (after.busy - before.busy, after.steal - before.steal);
-    let all = (busy + steal + after.idle - before.idle) as f64;
+    // The kernel's counters of idle and stolen time may go back a little.
+    let busy = after.busy.saturating_sub(before.busy);
+    let steal = after.steal.saturating_sub(before.steal);
+    let all = (busy + steal + after.idle.saturating_sub(before.idle)) as f64;
     (all > 0.0).then_some((busy, steal, all))
+}
+
+/// What a reader should know but is no reason to distrust the samples.
+fn told(m: &Measurement) -> impl Iterator<Item = String> {
+    unsettled(m).into_iter().chain(threads(m))
+}
+
+/// Fewest warm-up runs that can settle: two medians of ten.
+const CAN_SETTLE: u32 = 20;
+
+fn unsettled(m: &Measurement) -> Option<String> {
+    let restless = |l: &&Launch| !l.timed.settled && l.timed.warmup_runs >= CAN_SETTLE;
+    let (n, all) = (m.launches.iter().filter(restless).count(), m.launches.len());
+    (2 * n > all).then(|| format!("{n} of {all} warm-ups did not settle"))
 }
 
 fn threads(m: &Measurement) -> Option<String> {
@@ -160,7 +178,6 @@ mod tests {
     use crate::agent::OwnTime;
     use crate::agent::Ticks;
     use crate::agent::Timed;
-    use crate::measure::Launch;
     use crate::measure::Level;
     use crate::measure::ModelFile;
     use crate::measure::Noise;

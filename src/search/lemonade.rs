@@ -277,7 +277,7 @@ struct LogError {
 impl LogError {
     /// `best` is the lowest error of the front.
     fn new(best: f64, most: f64) -> LogError {
-        LogError { least: (best / 4.0).clamp(1e-4, most / 4.0), most }
+        LogError { least: (best / 4.0).max(1e-4).min(most / 4.0), most }
     }
 
     /// 0 at the least error or below, the reference's error at the reference.

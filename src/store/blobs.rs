@@ -104,17 +104,19 @@ impl Blobs {
 
 /// The name appears only after the contents are on the disk.
 fn write_durably(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let created = !folder.exists();
+    let is_new = |folder: &&Path| *folder != Path::new("") && !folder.exists();
+    let made: Vec<&Path> = folder.ancestors().take_while(is_new).collect();
     fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     File::open(folder)?.sync_all()?;
-    match folder.parent() {
-        Some(parent) if created => File::open(parent)?.sync_all(),
-        _ => Ok(()),
-    }
+    // A new folder is on the disk only with the entry in the one around it.
+    made.into_iter().filter_map(Path::parent).try_for_each(|around| {
+        let around = if around == Path::new("") { Path::new(".") } else { around };
+        File::open(around)?.sync_all()
+    })
 }
 
 /// Entries of `folder`; none if it does not exist.

@@ -55,7 +55,7 @@ fn a_fresh_process_says_who_it_is_and_what_it_may_take() {
 }
 
 #[test]
-fn a_thread_behind_a_pipe_is_a_device_too() {
+fn an_agent_inside_this_process_is_a_device_too() {
     assert!(matches!(hello(&Fake, PATIENCE), Ok(Answer::Hello(_))));
 }
 
@@ -91,6 +91,9 @@ fn a_runner_that_dies_is_told_from_one_that_gives_up() {
         &died,
         DeviceError::Crashed { signal: 9, stderr_tail, .. } if stderr_tail == "ouch\n"
     ));
+    let amid = "read request; printf '{\"protocol\":1,'; kill -9 $$";
+    let died = hello(&script(amid), PATIENCE).unwrap_err();
+    assert!(matches!(died, DeviceError::Crashed { signal: 9, .. }), "{died}");
     let gave_up = hello(&script("read request; exit 3"), PATIENCE).unwrap_err();
     assert!(matches!(gave_up, DeviceError::Ended { status: Some(3), .. }), "{gave_up}");
 }

@@ -4,6 +4,7 @@
 mod architecture;
 mod data;
 mod device;
+mod engine;
 mod graph;
 mod latency;
 mod measure;

@@ -16,6 +16,7 @@ use crate::support::networks::random_network;
 use crate::support::networks::random_sample;
 use crate::support::networks::random_weights;
 use crate::support::networks::relative_gap;
+use crate::support::runtime::exported_outputs;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
@@ -142,6 +143,12 @@ fn check_same(
     let sample = random_sample(parent, rng);
     let gap = relative_gap(&eval(parent, &sample), &eval(child, &sample));
     prop_assert!(gap <= 1e-4, "{:?}: outputs differ by {}", step, gap);
+    // Once more as files in a runtime; that costs more, so not for each.
+    if rng.random_ratio(1, 8) {
+        let [before, after] = [parent, child].map(|network| exported_outputs(network, &sample));
+        let gap = relative_gap(&before, &after);
+        prop_assert!(gap <= 1e-4, "{:?}: outputs in tract differ by {}", step, gap);
+    }
     Ok(())
 }
 

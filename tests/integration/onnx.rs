@@ -25,12 +25,13 @@ use citronade::onnx::read;
 use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use tract_onnx::prelude::*;
 
 use crate::support::networks::random_network;
 use crate::support::networks::random_sample;
 use crate::support::networks::random_weights;
 use crate::support::networks::relative_gap;
+use crate::support::runtime::tract_model;
+use crate::support::runtime::tract_outputs;
 
 /// What the generator never makes: one line each, `n` is the input.
 fn rare_graphs() -> Vec<Graph> {
@@ -156,19 +157,6 @@ fn metadata_and_batch_are_in_the_file() {
     let fixed = ExportOptions { batch: Batch::Fixed(8), ..Default::default() };
     let facts = inspect(&export(&network, &fixed)).unwrap();
     assert_eq!(facts.inputs[0].shape.as_ref().unwrap()[0], Some(8));
-}
-
-fn tract_model(model: &[u8]) -> InferenceModel {
-    let mut bytes = model;
-    tract_onnx::onnx().model_for_read(&mut bytes).unwrap()
-}
-
-fn tract_outputs(model: &[u8], shape: [usize; 4], values: &[f32]) -> Vec<f32> {
-    let model = tract_model(model).with_input_fact(0, f32::fact(shape).into()).unwrap();
-    let model = model.into_optimized().unwrap().into_runnable().unwrap();
-    let input = Tensor::from_shape(&shape, values).unwrap();
-    let outputs = model.run(tvec!(input.into())).unwrap();
-    outputs[0].to_plain_array_view::<f32>().unwrap().iter().copied().collect()
 }
 
 #[test]

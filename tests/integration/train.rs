@@ -554,3 +554,37 @@ fn observed_moments_are_those_of_the_observed_values() {
         }
     }
 }
+
+/// `(1 - s) · cross-entropy with the label + s · mean cross-entropy with every class`.
+#[test]
+fn smoothed_labels_give_a_share_of_the_target_to_all_classes() {
+    let mut graph = Graph::new([1, 3, 3]);
+    let flat = graph.push(Op::Flatten, &[graph.input()]);
+    graph.push(Op::Linear(Linear { features: 4, bias: true }), &[flat]);
+    let weights = random_weights(&graph, &mut ChaCha8Rng::seed_from_u64(1));
+    let network = Network { graph, weights };
+    let samples = random_samples(&network, 20, 3);
+    for smoothing in [0.0, 0.1, 0.4] {
+        let plan = TrainPlan {
+            epochs: 1,
+            batch: 20,
+            label_smoothing: smoothing,
+            learning_rate: 1e-6,
+            ..TrainPlan::default()
+        };
+        let data = data_set(&samples, 4);
+        let trained = Cpu::new(1).train(&network, &data, &plan, &mut |_| Watch::Continue);
+        let found = trained.unwrap().1.curve[0].train_loss;
+        let loss = |index: usize| {
+            let outputs: Vec<f64> =
+                eval(&network, &image(&samples, index)).iter().map(|&x| f64::from(x)).collect();
+            let normaliser = outputs.iter().map(|x| x.exp()).sum::<f64>().ln();
+            let surprise = |class: usize| normaliser - outputs[class];
+            let all = (0..4).map(surprise).sum::<f64>() / 4.0;
+            let s = f64::from(smoothing);
+            (1.0 - s) * surprise(samples.labels[index] as usize) + s * all
+        };
+        let expected = (0..20).map(loss).sum::<f64>() / 20.0;
+        assert!((found - expected).abs() < 1e-4, "{smoothing}: {found}, not {expected}");
+    }
+}

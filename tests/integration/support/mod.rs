@@ -3,3 +3,4 @@ pub mod activations;
 pub mod models;
 pub mod networks;
 pub mod runs;
+pub mod runtime;
