@@ -54,8 +54,8 @@ pub fn run(args: Search, json: bool, quiet: bool) -> anyhow::Result<Exit> {
     }
     let transport = device::parse(&config.device)?;
     let interrupted = watch_interrupt()?;
-    // First, so that a search that must not begin does not disturb another one's measurements.
-    let mut store = open_store(&args.store)?;
+    // A store that another search writes to is found out before its measurements are disturbed.
+    let held = args.store.exists().then(|| open_store(&args.store)).transpose()?;
     if !quiet {
         output::note(&format!("reading {}, then weighing the runtime", config.data));
     }
@@ -63,6 +63,11 @@ pub fn run(args: Search, json: bool, quiet: bool) -> anyhow::Result<Exit> {
     say_notes(&data);
     let bench = open_bench(transport, &config, earlier.as_ref())?;
     let runtime = runtime_of(&bench);
+    // A new one is made last, so that a slip leaves none behind.
+    let mut store = match held {
+        Some(store) => store,
+        None => open_store(&args.store)?,
+    };
     let run = match earlier {
         Some(run) => run,
         None => begin(&mut store, &args, &config, &data, &runtime)?,

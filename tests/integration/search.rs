@@ -226,9 +226,9 @@ fn a_second_search_in_the_same_store_is_refused() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut line = String::new();
-    let mut said = std::io::BufReader::new(first.stderr.take().unwrap());
-    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    let said = std::io::BufReader::new(first.stderr.take().unwrap());
+    let mut lines = std::io::BufRead::lines(said).map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("measuring the seeds")));
     let second = run(folder.path(), &["search", "--budget", "10min", "--new"]);
     first.kill().unwrap();
     first.wait().unwrap();
