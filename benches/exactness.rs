@@ -89,13 +89,16 @@ fn any_network(seed: u64, rng: &mut ChaCha8Rng) -> Network {
 fn structures_a_second() -> f64 {
     let space = MorphismSpace::new([1, 28, 28], 10, 50_000);
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let parents: Vec<Graph> = (0..50).map(|_| space.sample(&mut rng)).collect();
+    // Nothing grows from a linear classifier.
+    let parents = std::iter::repeat_with(|| space.sample(&mut rng)).take(100);
+    let mut parents: Vec<Graph> = parents.collect();
+    parents.retain(|parent| !space.mutate(parent, 1, &mut rng).is_empty());
     let start = Instant::now();
     let made = 2_000;
     for n in 0..made {
         let steps = rng.random_range(1..=3);
         let chain = space.mutate(&parents[n % parents.len()], steps, &mut rng);
-        assert_eq!(chain.len(), steps);
+        assert!(!chain.is_empty());
     }
     made as f64 / start.elapsed().as_secs_f64()
 }
