@@ -58,7 +58,7 @@ pub(super) fn epochs_of(config: &RunConfig, start: Start, scale: Scale, macs: u6
     let patience = scale.patience(macs);
     match start {
         Start::Scratch => epochs(t.epochs_from_scratch, 120_000, 40, scale.images, patience),
-        Start::Child => epochs(t.epochs_of_child, 24_000, 8, scale.images, patience),
+        Start::Child => epochs(t.epochs_of_child, 24_000, 20, scale.images, patience),
         Start::Refinement => epochs_of_refinement(config, scale),
     }
 }
@@ -119,7 +119,7 @@ mod tests {
         check_epochs(10_000, Start::Child, 201, 3);
         check_epochs(10_000, Start::Child, 200, 6);
         check_epochs(10_000, Start::Scratch, 200, 24);
-        check_epochs(1_000, Start::Child, 800, 8);
+        check_epochs(1_000, Start::Child, 800, 20);
         check_epochs(1_000, Start::Scratch, 1, MOST_EPOCHS);
         check_epochs(60_000, Start::Refinement, 1, 10);
     }
