@@ -8,18 +8,26 @@ use clap::Subcommand;
 #[derive(Debug, Parser)]
 #[command(name = "citronade", version, max_term_width = 100)]
 pub struct Args {
+    /// How to say it.
+    #[command(flatten)]
+    pub voice: Voice,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How much is said, and to whom.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Voice {
     /// Print one JSON object (or one a line) instead of text.
     #[arg(long, global = true)]
     pub json: bool,
     /// Say less.
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Say more; twice for everything.
+    /// Say more: what becomes of every candidate; twice for every epoch too.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
 }
 
 /// The commands.
@@ -40,24 +48,32 @@ pub enum Command {
     /// Measure an ONNX file: latency, memory, and whether the figures can be trusted
     Measure(Measure),
     /// List the data sets
+    #[command(after_help = "Example:\n  citronade datasets")]
     Datasets,
     /// List the strategies
+    #[command(after_help = "Example:\n  citronade strategies --json")]
     Strategies,
     /// List the morphisms
+    #[command(after_help = "Example:\n  citronade morphisms")]
     Morphisms,
     /// Say what works on this machine and what does not, with the fix
+    #[command(after_help = "Example:\n  citronade doctor")]
     Doctor,
     /// Remove blobs that no candidate refers to
-    Gc(Stored),
+    Gc(Gc),
     /// Serve measuring requests on standard input (the local device starts this)
     #[command(hide = true)]
     Agent,
     /// Print a completion script
+    #[command(
+        after_help = "Example:\n  citronade completions bash > ~/.local/share/bash-completion/completions/citronade"
+    )]
     Completions {
         /// For this shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page
+    #[command(after_help = "Example:\n  citronade man > citronade.1")]
     Man,
 }
 
@@ -220,6 +236,15 @@ pub struct Report {
     pub out: PathBuf,
     #[command(flatten)]
     pub stored: Stored,
+}
+
+/// Arguments of `gc`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  citronade gc --store citronade.db")]
+pub struct Gc {
+    /// The store, with all its runs.
+    #[arg(long, value_name = "FILE", default_value = "citronade.db")]
+    pub store: PathBuf,
 }
 
 /// Arguments of `measure`.

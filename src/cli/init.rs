@@ -7,7 +7,6 @@ use serde_json::json;
 
 use crate::data;
 use crate::data::LoadOptions;
-use crate::data::Samples;
 use crate::engine::Limit;
 
 use super::Exit;
@@ -26,35 +25,28 @@ pub fn run(args: &Init, json: bool) -> anyhow::Result<Exit> {
     });
     let limits = limits.collect::<Result<Vec<_>, _>>()?;
     search::say_notes(&data);
-    let [c, h, w] = data.shape;
-    output::note(&format!(
-        "{}: {} classes of {c}x{h}x{w} pixels; {} training, {} validation and {} test images, \
-         none of them in two parts",
-        data.name,
-        data.classes.len(),
-        data.train.len(),
-        data.validation.len(),
-        data.test.len()
-    ));
+    output::note(&search::data_text(&data));
     let text = template(&args.data, &args.device, &limits);
-    if args.out == Path::new("-") {
-        return output::result(&text);
-    }
-    if args.out.exists() {
+    let to_stdout = args.out == Path::new("-");
+    if args.out.exists() && !to_stdout {
         let text = format!("`{}` is there already; name another --out", args.out.display());
         return Err(UsageError(text).into());
     }
-    fs::write(&args.out, text).with_context(|| format!("cannot write `{}`", args.out.display()))?;
-    if json {
-        let images = [&data.train, &data.validation, &data.test].map(Samples::len);
-        let said = json!({
-            "out": args.out, "data": data.name, "classes": data.classes, "shape": data.shape,
-            "train": images[0], "validation": images[1], "test": images[2], "notes": data.notes,
-        });
-        output::result(&said.to_string())?;
+    if !to_stdout {
+        fs::write(&args.out, &text)
+            .with_context(|| format!("cannot write `{}`", args.out.display()))?;
+        output::note(&format!("next: citronade search {}", args.out.display()));
     }
-    output::note(&format!("next: citronade search {}", args.out.display()));
-    Ok(Exit::Done)
+    match (json, to_stdout) {
+        (true, _) => {
+            let mut said = search::data_json(&data);
+            said["out"] = json!(args.out);
+            said["config"] = json!(text);
+            output::result(&said.to_string())
+        }
+        (false, true) => output::result(&text),
+        (false, false) => Ok(Exit::Done),
+    }
 }
 
 fn template(data: &str, device: &str, limits: &[String]) -> String {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::report;
 use crate::report::RunReport;
+use crate::store::Ancestor;
 use crate::store::Reader;
 use crate::store::RunRecord;
 use crate::store::Store;
@@ -82,26 +83,30 @@ pub fn show(args: &args::Show, json: bool) -> anyhow::Result<Exit> {
     let whole = reader.candidate(&run.id, args.id)?;
     let nothing = || NothingSelected(format!("run {} has no candidate {}", run.id, args.id));
     let whole = whole.ok_or_else(nothing)?;
+    let lineage = reader.lineage(&run.id, args.id)?;
     match json {
-        true => output::result(
-            &json!({
-                "schema": "citronade.candidate.v1",
-                "run": run.id,
-                "id": args.id,
-                "accepted": whole.accepted,
-                "measured": whole.measured,
-                "trained": whole.trained,
-                "ended": whole.ended,
-                "test_error": whole.test_error,
-            })
-            .to_string(),
-        ),
-        false => output::result(&candidate_text(&reader, &run, &whole)?),
+        true => output::result(&candidate_json(&run, &whole, &lineage).to_string()),
+        false => output::result(&candidate_text(&run, &whole, &lineage)),
     }
 }
 
+fn candidate_json(run: &RunRecord, whole: &Whole, lineage: &[Ancestor]) -> serde_json::Value {
+    let link = |a: &Ancestor| json!({"id": a.id, "morphisms": a.morphisms, "error": a.error});
+    json!({
+        "schema": "citronade.candidate.v1",
+        "run": run.id,
+        "id": whole.accepted.candidate,
+        "accepted": whole.accepted,
+        "measured": whole.measured,
+        "trained": whole.trained,
+        "ended": whole.ended,
+        "test_error": whole.test_error,
+        "lineage": lineage.iter().map(link).collect::<Vec<_>>(),
+    })
+}
+
 /// A candidate for a person: where it comes from, what it costs, how it learnt.
-fn candidate_text(reader: &Reader, run: &RunRecord, whole: &Whole) -> anyhow::Result<String> {
+fn candidate_text(run: &RunRecord, whole: &Whole, lineage: &[Ancestor]) -> String {
     let mut text = String::new();
     let accepted = &whole.accepted;
     let id = accepted.candidate;
@@ -132,12 +137,15 @@ fn candidate_text(reader: &Reader, run: &RunRecord, whole: &Whole) -> anyhow::Re
             trained.train_s
         );
     }
+    if let Some(error) = whole.test_error {
+        let _ = writeln!(text, "  test error {}", Fraction(error));
+    }
     if let Some(ended) = &whole.ended {
         let _ = writeln!(text, "  ended, {}: {}", ended.kind.name(), ended.reason);
     }
     let _ = writeln!(text, "\nlineage");
     let mut is_first = true;
-    for ancestor in reader.lineage(&run.id, id)? {
+    for ancestor in lineage {
         let steps = match (ancestor.morphisms.is_empty(), is_first) {
             (true, true) => "from scratch".to_owned(),
             (true, false) => "trained on".to_owned(),
@@ -147,7 +155,7 @@ fn candidate_text(reader: &Reader, run: &RunRecord, whole: &Whole) -> anyhow::Re
         let error = ancestor.error.map_or("not trained".into(), |e| Fraction(e).to_string());
         let _ = writeln!(text, "  {:>6}  {error:>12}  {steps}", ancestor.id);
     }
-    let Some(trained) = &whole.trained else { return Ok(text) };
+    let Some(trained) = &whole.trained else { return text };
     if !trained.outcomes.is_empty() {
         let _ = writeln!(text, "\nwhat each morphism did to the error, before training");
     }
@@ -171,7 +179,7 @@ fn candidate_text(reader: &Reader, run: &RunRecord, whole: &Whole) -> anyhow::Re
             epoch.epoch, epoch.train_loss, epoch.validation_error
         );
     }
-    Ok(text)
+    text
 }
 
 /// `citronade export`.
@@ -210,7 +218,7 @@ pub fn report(args: &args::Report, json: bool) -> anyhow::Result<Exit> {
 }
 
 /// `citronade gc`.
-pub fn gc(args: &Stored, json: bool) -> anyhow::Result<Exit> {
+pub fn gc(args: &args::Gc, json: bool) -> anyhow::Result<Exit> {
     let mut store = Store::open(&args.store)
         .with_context(|| format!("cannot open the store `{}`", args.store.display()))?;
     let removed = store.gc()?;

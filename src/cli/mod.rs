@@ -33,7 +33,6 @@ pub fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Exit {
-    output::start_log(args.verbose, args.quiet);
     match dispatch(args) {
         Ok(exit) => exit,
         Err(error) => {
@@ -54,19 +53,20 @@ fn usage(error: &clap::Error) -> Exit {
 }
 
 fn dispatch(args: Args) -> anyhow::Result<Exit> {
+    let json = args.voice.json;
     match args.command {
-        Command::Search(search) => search::run(*search, args.json, args.quiet),
-        Command::Init(init) => init::run(&init, args.json),
-        Command::Front(front) => inspect::front(&front, args.json),
-        Command::Show(show) => inspect::show(&show, args.json),
-        Command::Export(export) => inspect::export(&export, args.json),
-        Command::Report(report) => inspect::report(&report, args.json),
-        Command::Measure(measure) => measure::run(&measure, args.json),
-        Command::Datasets => lists::datasets(args.json),
-        Command::Strategies => lists::strategies(args.json),
-        Command::Morphisms => lists::morphisms(args.json),
-        Command::Doctor => doctor::run(args.json),
-        Command::Gc(gc) => inspect::gc(&gc, args.json),
+        Command::Search(search) => search::run(*search, args.voice),
+        Command::Init(init) => init::run(&init, json),
+        Command::Front(front) => inspect::front(&front, json),
+        Command::Show(show) => inspect::show(&show, json),
+        Command::Export(export) => inspect::export(&export, json),
+        Command::Report(report) => inspect::report(&report, json),
+        Command::Measure(measure) => measure::run(&measure, json),
+        Command::Datasets => lists::datasets(json),
+        Command::Strategies => lists::strategies(json),
+        Command::Morphisms => lists::morphisms(json),
+        Command::Doctor => doctor::run(json),
+        Command::Gc(gc) => inspect::gc(&gc, json),
         Command::Agent => Ok(Exit::Done),
         Command::Completions { shell } => {
             let mut text = Vec::new();

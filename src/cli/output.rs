@@ -3,8 +3,6 @@ use std::io;
 use std::io::IsTerminal;
 use std::io::Write;
 
-use tracing_subscriber::EnvFilter;
-
 use crate::data::DataError;
 use crate::device::DeviceError;
 use crate::engine::EngineError;
@@ -75,17 +73,4 @@ pub fn is_coloured() -> bool {
 /// Width of the terminal; 100 where there is none.
 pub fn width() -> usize {
     std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(100)
-}
-
-/// Sends the log to standard error: warnings by default, `-v` steps, `-vv` all of ours.
-pub fn start_log(verbose: u8, quiet: bool) {
-    let level = match (quiet, verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "citronade=info,warn",
-        (false, _) => "citronade=debug,info",
-    };
-    let filter = EnvFilter::try_from_env("CITRONADE_LOG").unwrap_or_else(|_| level.into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let _ = log.with_target(false).without_time().try_init();
 }

@@ -10,7 +10,11 @@ use crate::engine::Event;
 use crate::engine::RunConfig;
 use crate::engine::State;
 use crate::pareto::Objective;
+use crate::units::Bytes;
+use crate::units::Fraction;
+use crate::units::Micros;
 
+use super::args::Voice;
 use super::output;
 
 /// Time between two lines off a terminal.
@@ -24,8 +28,7 @@ const ROWS: usize = 14;
 pub struct Progress {
     objectives: Vec<Objective>,
     budget: Option<f64>,
-    json: bool,
-    quiet: bool,
+    voice: Voice,
     bar: Option<ProgressBar>,
     said: Instant,
     first_point: bool,
@@ -39,8 +42,8 @@ pub struct Progress {
 
 impl Progress {
     /// For a run of `config`.
-    pub fn new(config: &RunConfig, json: bool, quiet: bool) -> Progress {
-        let bar = (output::is_live() && !quiet).then(|| {
+    pub fn new(config: &RunConfig, voice: Voice) -> Progress {
+        let bar = (output::is_live() && !voice.quiet).then(|| {
             let bar = ProgressBar::new_spinner();
             bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is legal"));
             bar
@@ -48,8 +51,7 @@ impl Progress {
         Progress {
             objectives: config.objectives.clone(),
             budget: config.budget.seconds,
-            json,
-            quiet,
+            voice,
             bar,
             said: Instant::now(),
             first_point: true,
@@ -63,15 +65,21 @@ impl Progress {
 
     /// Takes note of an event.
     pub fn see(&mut self, event: &Event, state: &State) {
-        if self.json && !matches!(event, Event::Tick) {
+        if self.voice.json && !matches!(event, Event::Tick) {
             let line = serde_json::to_string(event).expect("an event is plain data");
             let _ = output::result(&line);
         }
-        if self.quiet {
+        if self.voice.quiet {
             if let Event::Paused(why) = event {
                 output::note(&format!("PAUSED: {why}; trying again"));
             }
             return;
+        }
+        if let Some(text) = verbose(event, state, self.voice.verbose) {
+            match &self.bar {
+                Some(bar) => bar.println(text),
+                None => output::note(&text),
+            }
         }
         let urgent = self.note(event, state);
         match &self.bar {
@@ -194,6 +202,45 @@ impl Progress {
         }
         text.push_str("\n\n  Ctrl-C saves and stops; `citronade front` shows the front meanwhile");
         text
+    }
+}
+
+/// What `-v` says of an event, and `-vv` of an epoch.
+fn verbose(event: &Event, state: &State, verbose: u8) -> Option<String> {
+    match event {
+        _ if verbose == 0 => None,
+        Event::Epoch(id, epoch) if verbose > 1 => {
+            let (n, loss, error) = (epoch.epoch, epoch.train_loss, epoch.validation_error);
+            Some(format!("{id}: epoch {n}, loss {loss:.4}, validation error {error}"))
+        }
+        Event::Proposed { generation, accepted } => {
+            let accepted: Vec<String> = accepted.iter().map(u64::to_string).collect();
+            Some(format!("generation {generation}: candidates {}", accepted.join(", ")))
+        }
+        Event::Measured(measured) => {
+            let (id, round) = (measured.candidate, measured.round);
+            let latency = Micros(measured.latency_us);
+            let memory = measured.memory_bytes.map_or("unknown".into(), |b| Bytes(b).to_string());
+            let verdict = &measured.verdict;
+            Some(format!("{id}: round {round}, {latency}, memory {memory}, {verdict}"))
+        }
+        Event::Trained(trained) => {
+            let (id, error, seconds) = (trained.candidate, trained.error, trained.train_s);
+            Some(format!("{id}: trained, error {} in {seconds:.1} s", Fraction(error)))
+        }
+        Event::Ended(ended) => {
+            Some(format!("{}: {}, {}", ended.candidate, ended.kind.name(), ended.reason))
+        }
+        Event::Generation(generation) => {
+            let members = state.front().len();
+            Some(format!("generation {generation}: done, {members} members on the front"))
+        }
+        Event::Started { .. }
+        | Event::Epoch(..)
+        | Event::Refining { .. }
+        | Event::Paused(_)
+        | Event::Finishing
+        | Event::Tick => None,
     }
 }
 

@@ -7,9 +7,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
 use anyhow::Context;
+use serde_json::json;
 
 use crate::data;
 use crate::data::DataSet;
+use crate::data::Samples;
 use crate::device;
 use crate::device::Transport;
 use crate::engine::Budget;
@@ -34,6 +36,7 @@ use crate::train::Trainer;
 
 use super::Exit;
 use super::args::Search;
+use super::args::Voice;
 use super::exit::UsageError;
 use super::inspect;
 use super::output;
@@ -43,20 +46,20 @@ use super::progress::Progress;
 const DEFAULT_BUDGET: &str = "5min";
 
 /// Runs a search, or goes on with the one in the store.
-pub fn run(args: Search, json: bool, quiet: bool) -> anyhow::Result<Exit> {
+pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     let earlier = earlier_run(&args)?;
     let config = match &earlier {
         Some(run) => continued(&args, run)?,
         None => fresh(&args)?,
     };
     if args.dry_run {
-        return dry_run(&args, &config, earlier.as_ref());
+        return dry_run(&args, &config, earlier.as_ref(), voice.json);
     }
     let transport = device::parse(&config.device)?;
     let interrupted = watch_interrupt()?;
     // A store that another search writes to is found out before its measurements are disturbed.
     let held = args.store.exists().then(|| open_store(&args.store)).transpose()?;
-    if !quiet {
+    if !voice.quiet {
         output::note(&format!("reading {}, then weighing the runtime", config.data));
     }
     let data = load(&config)?;
@@ -82,7 +85,7 @@ pub fn run(args: Search, json: bool, quiet: bool) -> anyhow::Result<Exit> {
     }
     let folder = tempfile::tempdir().context("cannot make a folder for models to be measured")?;
     let gauge = Gauge { bench, folder: folder.path().to_owned() };
-    let mut progress = Progress::new(&config, json, quiet);
+    let mut progress = Progress::new(&config, voice);
     let mut engine = Engine::start(Parts {
         trainer: trainer(&config),
         material: Arc::new(Material::new(data)),
@@ -96,7 +99,7 @@ pub fn run(args: Search, json: bool, quiet: bool) -> anyhow::Result<Exit> {
     let outcome = engine.run(&mut |event, state| progress.see(event, state));
     progress.finish();
     drop(engine);
-    finish(&args, outcome, json)
+    finish(&args, outcome, voice.json)
 }
 
 /// The device with the runtime of the configuration, or with that of the run that goes on: figures of
@@ -363,26 +366,47 @@ pub fn store_flag(store: &Path) -> String {
     }
 }
 
-fn dry_run(args: &Search, config: &RunConfig, earlier: Option<&RunRecord>) -> anyhow::Result<Exit> {
+fn dry_run(
+    args: &Search,
+    config: &RunConfig,
+    earlier: Option<&RunRecord>,
+    json: bool,
+) -> anyhow::Result<Exit> {
     let data = load(config)?;
     say_notes(&data);
+    if json {
+        let mut said = data_json(&data);
+        said["store"] = json!(args.store);
+        said["run"] = json!(earlier.map(|run| &run.id));
+        said["config"] = json!(config);
+        return output::result(&said.to_string());
+    }
     let store = args.store.display();
     let what = match earlier {
         Some(run) => format!("go on with run {} in `{store}`", run.id),
         None => format!("begin a new run in `{store}`"),
     };
-    let mut text = format!("would {what}\n\n{}", toml::to_string(config)?);
-    let shape = data.shape;
-    text.push_str(&format!(
-        "\n# {}: {} classes, {}x{}x{} pixels; {} training, {} validation, {} test images\n",
+    let config = toml::to_string(config)?;
+    output::result(&format!("would {what}\n\n{config}\n# {}", data_text(&data)))
+}
+
+/// What a data set holds, in one line.
+pub fn data_text(data: &DataSet) -> String {
+    let [c, h, w] = data.shape;
+    let [train, validation, test] = [&data.train, &data.validation, &data.test].map(Samples::len);
+    format!(
+        "{}: {} classes of {c}x{h}x{w} pixels; {train} training, {validation} validation and {test} \
+         test images, none of them in two parts",
         data.name,
         data.classes.len(),
-        shape[0],
-        shape[1],
-        shape[2],
-        data.train.len(),
-        data.validation.len(),
-        data.test.len()
-    ));
-    output::result(&text)
+    )
+}
+
+/// The same for a program.
+pub fn data_json(data: &DataSet) -> serde_json::Value {
+    let [train, validation, test] = [&data.train, &data.validation, &data.test].map(Samples::len);
+    json!({
+        "data": data.name, "classes": data.classes, "shape": data.shape, "train": train,
+        "validation": validation, "test": test, "notes": data.notes,
+    })
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stderr, reason = "what was not checked is said")]
 mod architecture;
+mod cli;
 mod data;
 mod device;
 mod engine;

@@ -14,39 +14,11 @@ use citronade::store::Record;
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn citronade(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_citronade"));
-    command.current_dir(folder).args(args).stdin(Stdio::null());
-    command
-}
-
-fn run(folder: &Path, args: &[&str]) -> Output {
-    citronade(folder, args).output().unwrap()
-}
-
-#[track_caller]
-fn check_exit(output: &Output, code: i32) {
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// A search whose results depend on nothing but its seed.
-const REPLAYED: [&str; 10] = [
-    "search",
-    "--trainer",
-    "formula",
-    "--runtime",
-    "metronome",
-    "--objectives",
-    "error,latency,parameters",
-    "--budget",
-    "24candidates",
-    "--quiet",
-];
+use super::support::program::REPLAYED;
+use super::support::program::check_exit;
+use super::support::program::citronade;
+use super::support::program::run;
+use super::support::program::stderr;
 
 /// The records of the newest run.
 fn records(folder: &Path) -> Vec<Record> {

@@ -2,5 +2,6 @@
 pub mod activations;
 pub mod models;
 pub mod networks;
+pub mod program;
 pub mod runs;
 pub mod runtime;

@@ -1,0 +1,157 @@
+//! Commands other than `search`, on what a real search left.
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::support::program::REPLAYED;
+use super::support::program::check_exit;
+use super::support::program::run;
+use super::support::program::stderr;
+
+/// What a command prints with `--json`.
+#[track_caller]
+fn json(folder: &Path, args: &[&str]) -> Value {
+    let output = run(folder, &[args, &["--json"]].concat());
+    check_exit(&output, 0);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What a command prints.
+#[track_caller]
+fn text(folder: &Path, args: &[&str]) -> String {
+    let output = run(folder, args);
+    check_exit(&output, 0);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn every_command_reads_what_a_search_left() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    check_exit(&run(folder, &REPLAYED), 0);
+    let front = json(folder, &["front"]);
+    let grown = |m: &&Value| !m["lineage"].as_array().unwrap().is_empty();
+    let member = front["members"].as_array().unwrap().iter().find(grown).unwrap();
+    let id = member["id"].to_string();
+
+    let shown = json(folder, &["show", &id]);
+    let lineage = shown["lineage"].as_array().unwrap();
+    assert_eq!(lineage.last().unwrap()["id"], member["id"]);
+    let steps: Vec<&Value> =
+        lineage.iter().flat_map(|l| l["morphisms"].as_array().unwrap()).collect();
+    assert_eq!(steps, member["lineage"].as_array().unwrap().iter().collect::<Vec<_>>());
+    assert_eq!(shown["test_error"], member["test_error"]);
+    let told = text(folder, &["show", &id]);
+    for part in ["validation error", "test error", "lineage", "training"] {
+        assert!(told.contains(part), "`{part}` is missing in:\n{told}");
+    }
+
+    let exported = text(folder, &["export", &id, "--out", "model"]);
+    let card = fs::read_to_string(folder.join(format!("model/candidate-{id}.json"))).unwrap();
+    let card: Value = serde_json::from_str(&card).unwrap();
+    assert_eq!(exported.lines().count(), 5);
+    assert_eq!(card["latency_us"], member["latency_us"]);
+    assert_eq!(card["test_error"], member["test_error"]);
+
+    assert_eq!(text(folder, &["report", "--out", "page.html"]).trim(), "page.html");
+    let page = fs::read_to_string(folder.join("page.html")).unwrap();
+    assert!(page.contains(&format!("{}", member["parameters"])));
+    assert_eq!(json(folder, &["gc"])["removed_blobs"], 0);
+    assert_eq!(json(folder, &["front"]), front, "what is referred to must stay");
+}
+
+#[test]
+fn what_a_front_lacks_is_said_with_code_4() {
+    let folder = TempDir::new().unwrap();
+    check_exit(&run(folder.path(), &REPLAYED), 0);
+    for args in [&["show", "999999"][..], &["export", "999999", "--out", "m"]] {
+        let output = run(folder.path(), args);
+        check_exit(&output, 4);
+        assert!(stderr(&output).contains("999999"), "{}", stderr(&output));
+    }
+    let output = run(folder.path(), &["front", "--device", "pixel"]);
+    check_exit(&output, 2);
+    assert!(stderr(&output).contains("was measured on local"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_a_search_would_do_is_told_to_programs_too_and_nothing_is_done() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let said = json(folder, &["search", "--dry-run", "--seed", "7"]);
+    let images = ["train", "validation", "test"].map(|part| said[part].as_u64().unwrap());
+    assert_eq!(images.iter().sum::<u64>(), 1797);
+    assert_eq!((&said["config"]["seed"], &said["run"]), (&Value::from(7), &Value::Null));
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
+    assert!(text(folder, &["search", "--dry-run"]).starts_with("would begin a new run"));
+}
+
+#[test]
+fn a_configuration_is_the_same_in_a_file_on_standard_output_and_in_json() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let printed = text(folder, &["init", "--limit", "latency<=8ms", "--out", "-"]);
+    let object = json(folder, &["init", "--limit", "latency<=8ms", "--out", "-"]);
+    assert_eq!(text(folder, &["init", "--limit", "latency<=8ms"]), "");
+    let written = fs::read_to_string(folder.join("citronade.toml")).unwrap();
+    assert_eq!(printed.trim(), written.trim());
+    assert_eq!(object["config"].as_str().unwrap().trim(), written.trim());
+    let again = run(folder, &["init"]);
+    check_exit(&again, 2);
+    assert!(stderr(&again).contains("is there already"));
+    let planned = json(folder, &["search", "citronade.toml", "--dry-run"]);
+    assert_eq!(planned["config"]["limits"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn more_is_said_when_asked_for_and_less_when_not() {
+    let said = |flag: &str| {
+        let folder = TempDir::new().unwrap();
+        let args = REPLAYED.map(|arg| if arg == "--quiet" { flag } else { arg });
+        let output = run(folder.path(), &args);
+        check_exit(&output, 0);
+        stderr(&output)
+    };
+    let (quiet, one, two) = (said("--quiet"), said("-v"), said("-vv"));
+    assert!(one.contains(": trained, error ") && one.contains("candidates "), "{one}");
+    assert!(!one.contains("epoch 1, loss"), "{one}");
+    assert!(two.contains("epoch 1, loss"), "{two}");
+    assert!(!quiet.contains("trained,"), "{quiet}");
+}
+
+#[test]
+fn lists_manuals_and_help_are_there_for_people_and_programs() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    for (list, name) in [("datasets", "digits"), ("strategies", "lemonade"), ("morphisms", "widen")]
+    {
+        assert!(text(folder, &[list]).contains(name), "{list}");
+        for line in text(folder, &[list, "--json"]).lines() {
+            serde_json::from_str::<Value>(line).unwrap();
+        }
+    }
+    assert!(text(folder, &["man"]).contains(".TH citronade"));
+    assert!(text(folder, &["completions", "bash"]).contains("_citronade()"));
+    let help = text(folder, &["--help"]);
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let names =
+        listed.take_while(|line| !line.is_empty()).filter_map(|l| l.split_whitespace().next());
+    let names: Vec<&str> = names.filter(|name| *name != "help").collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        let help = text(folder, &[name, "--help"]);
+        assert!(help.contains("Example"), "no example in the help of `{name}`");
+    }
+}
+
+#[test]
+fn the_doctor_names_a_fix_for_each_finding() {
+    let folder = TempDir::new().unwrap();
+    let said = text(folder.path(), &["doctor", "--json"]);
+    assert!(said.lines().count() > 0);
+    for line in said.lines() {
+        serde_json::from_str::<Value>(line).unwrap();
+    }
+}
