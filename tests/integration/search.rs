@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::Path;
 use std::process::Child;
-use std::process::Command;
-use std::process::Output;
 use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
