@@ -24,6 +24,7 @@ use super::Event;
 use super::FINAL_ROUNDS;
 use super::RunConfig;
 use super::State;
+use super::develop::IMITATED_IMAGES;
 use super::develop::is_approximate;
 use super::lanes;
 use super::plan::Scale;
@@ -84,7 +85,8 @@ impl Engine {
         let front = self.state.front().iter().filter(|m| !done.contains(&m.candidate));
         let members = front.filter_map(|member| {
             let trained = all[&member.candidate].trained.as_ref()?;
-            let spent = epochs_spent(&self.config, &all[&member.candidate].accepted, trained);
+            let spent =
+                epochs_spent(&self.config, self.scale, &all[&member.candidate].accepted, trained);
             let an_epoch = trained.train_s / spent.max(1.0);
             let seconds = f64::from(epochs) * an_epoch;
             Some(Refinable { id: member.candidate, error: trained.error, seconds })
@@ -128,7 +130,7 @@ impl State {
         let newest = self.candidates().values().rev();
         let trained = newest.filter_map(|c| {
             let (accepted, trained) = (&c.accepted, c.trained.as_ref()?);
-            let epochs = epochs_spent(config, accepted, trained);
+            let epochs = epochs_spent(config, scale, accepted, trained);
             Some(Spent { macs: accepted.macs, epochs, seconds: trained.train_s })
         });
         let Some(speed) = speed(trained.take(TRAININGS).collect()) else { return f64::INFINITY };
@@ -156,14 +158,19 @@ fn speed(mut trainings: Vec<Spent>) -> Option<f64> {
     (seconds > 0.0).then(|| work / seconds)
 }
 
-/// Epochs that a candidate was trained for, those of imitating its parent with them: each of these
-/// costs a third more, for the parent's outputs.
-fn epochs_spent(config: &RunConfig, accepted: &Accepted, trained: &Trained) -> f64 {
+/// Epochs that a candidate was trained for, those of imitating its parent with them: these see few
+/// images, each of which costs a third more, for the parent's outputs.
+fn epochs_spent(config: &RunConfig, scale: Scale, accepted: &Accepted, trained: &Trained) -> f64 {
     let imitated = match accepted.steps.iter().any(|step| is_approximate(&step.morphism)) {
-        true => config.training.epochs_of_distillation,
-        false => 0,
+        true => f64::from(config.training.epochs_of_distillation),
+        false => 0.0,
     };
-    trained.curve.len() as f64 + 4.0 / 3.0 * f64::from(imitated)
+    trained.curve.len() as f64 + imitated * pass_of_imitation(scale.images)
+}
+
+/// What a pass over the images that a child imitates its parent on costs, in epochs over so many.
+fn pass_of_imitation(images: usize) -> f64 {
+    4.0 / 3.0 * (IMITATED_IMAGES as f64 / images.max(1) as f64).min(1.0)
 }
 
 /// Who is trained on, and how long that takes.
@@ -235,6 +242,11 @@ mod tests {
         assert_eq!(speed([vec![small; 6], vec![large; 2]].concat()), Some(500.0));
         assert_eq!(speed(Vec::new()), None);
         assert_eq!(speed(vec![Spent { seconds: 0.0, ..large }]), None);
+    }
+
+    #[test]
+    fn imitation_costs_an_epoch_and_a_third_of_few_images_and_little_of_many() {
+        assert_eq!([1000, 3000, 40_000].map(pass_of_imitation), [4.0 / 3.0, 4.0 / 3.0, 0.1]);
     }
 
     #[test]
