@@ -211,7 +211,7 @@ fn verbose(event: &Event, state: &State, verbose: u8) -> Option<String> {
         _ if verbose == 0 => None,
         Event::Epoch(id, epoch) if verbose > 1 => {
             let (n, loss, error) = (epoch.epoch, epoch.train_loss, epoch.validation_error);
-            Some(format!("{id}: epoch {n}, loss {loss:.4}, validation error {error}"))
+            Some(format!("candidate {id}: epoch {n}, loss {loss:.4}, validation error {error}"))
         }
         Event::Proposed { generation, accepted } => {
             let accepted: Vec<String> = accepted.iter().map(u64::to_string).collect();
@@ -222,14 +222,14 @@ fn verbose(event: &Event, state: &State, verbose: u8) -> Option<String> {
             let latency = Micros(measured.latency_us);
             let memory = measured.memory_bytes.map_or("unknown".into(), |b| Bytes(b).to_string());
             let verdict = &measured.verdict;
-            Some(format!("{id}: round {round}, {latency}, memory {memory}, {verdict}"))
+            Some(format!("candidate {id}: round {round}, {latency}, memory {memory}, {verdict}"))
         }
         Event::Trained(trained) => {
             let (id, error, seconds) = (trained.candidate, trained.error, trained.train_s);
-            Some(format!("{id}: trained, error {} in {seconds:.1} s", Fraction(error)))
+            Some(format!("candidate {id}: trained, error {} in {seconds:.1} s", Fraction(error)))
         }
         Event::Ended(ended) => {
-            Some(format!("{}: {}, {}", ended.candidate, ended.kind.name(), ended.reason))
+            Some(format!("candidate {}: {}, {}", ended.candidate, ended.kind.name(), ended.reason))
         }
         Event::Generation(generation) => {
             let members = state.front().len();
