@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench imitation [DATA [IMAGES [CHAINS]]]`
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
+mod chains;
+
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::thread;
@@ -18,18 +20,17 @@ use citronade::engine::TrainingConfig;
 use citronade::engine::develop;
 use citronade::graph::Graph;
 use citronade::morphism::Applied;
-use citronade::space::MorphismSpace;
 use citronade::train::Cpu;
 use citronade::train::Distill;
 use citronade::train::Epoch;
 use citronade::train::TrainPlan;
 use citronade::train::Watch;
-use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// Children of a chain.
-const GENERATIONS: usize = 4;
+use chains::GENERATIONS;
+use chains::epochs_of;
+use chains::whole;
 
 /// How a child learns from its parent's outputs: for passes over few images before its own epochs, or
 /// all the time with this share of the loss.
@@ -47,15 +48,6 @@ const RULES: [(f64, Imitation); 5] = [
     (0.27, Imitation::Before(0)),
     (0.2, Imitation::During(0.3)),
 ];
-
-/// Epochs from scratch, as a search takes them for large networks.
-fn whole(images: usize) -> u32 {
-    (120_000usize.div_ceil(images) as u32).min(40)
-}
-
-fn epochs_of(part: f64, whole: u32) -> u32 {
-    (part * f64::from(whole)).round() as u32
-}
 
 fn main() {
     let mut words = std::env::args().skip(1).filter(|a| a != "--bench");
@@ -101,26 +93,11 @@ fn main() {
 
 /// Errors of one chain by rule and generation.
 fn one_chain(cpu: &Cpu, material: &Material, chain: u64) -> (Vec<Vec<f64>>, Vec<f64>) {
+    let (seed, steps) = chains::grown(material, chain);
     let data = &material.data;
-    let mut rng = ChaCha8Rng::seed_from_u64(chain);
-    let space = MorphismSpace::new(data.shape, data.classes.len(), data.train.len());
-    let mut seeds = space.seeds();
-    // Nothing grows from a linear classifier.
-    seeds.retain(|seed| !space.mutate(seed, 1, &mut rng).is_empty());
-    let seed = &seeds[chain as usize % seeds.len()];
-    let mut steps: Vec<Vec<Applied>> = Vec::new();
-    for _ in 0..GENERATIONS {
-        let last = steps.last().and_then(|s| s.last()).map_or(seed, |applied| &applied.graph);
-        // A morphism that found no way is drawn again.
-        let step = std::iter::repeat_with(|| space.mutate(last, rng.random_range(1..=3), &mut rng));
-        match step.take(100).find(|steps| !steps.is_empty()) {
-            Some(found) => steps.push(found),
-            None => break,
-        }
-    }
     let scratch = |graph: &Graph| Source::Scratch(graph.clone());
     let whole = whole(data.train.len());
-    let first = developed(cpu, material, scratch(seed), whole, None, 0, chain);
+    let first = developed(cpu, material, scratch(&seed), whole, None, 0, chain);
     let of_rule = |&(part, imitation): &(f64, Imitation)| {
         let start = Instant::now();
         let mut network = Arc::new(first.network.clone());

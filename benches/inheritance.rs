@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench inheritance [DATA [IMAGES [CHAINS]]]`
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
+mod chains;
+
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::thread;
@@ -17,17 +19,16 @@ use citronade::engine::TrainingConfig;
 use citronade::engine::develop;
 use citronade::graph::Graph;
 use citronade::morphism::Applied;
-use citronade::space::MorphismSpace;
 use citronade::train::Cpu;
 use citronade::train::Epoch;
 use citronade::train::TrainPlan;
 use citronade::train::Watch;
-use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// Children of a chain.
-const GENERATIONS: usize = 4;
+use chains::GENERATIONS;
+use chains::epochs_of;
+use chains::whole;
 
 /// Does it inherit, for which part of the epochs from scratch, at which learning rate?
 const RULES: [(bool, f64, f32); 7] = [
@@ -39,15 +40,6 @@ const RULES: [(bool, f64, f32); 7] = [
     (false, 0.33, 0.1),
     (false, 1.0, 0.1),
 ];
-
-/// Epochs from scratch, as a search takes them for large networks.
-fn whole(images: usize) -> u32 {
-    (120_000usize.div_ceil(images) as u32).min(40)
-}
-
-fn epochs_of(part: f64, whole: u32) -> u32 {
-    (part * f64::from(whole)).round() as u32
-}
 
 fn main() {
     let mut words = std::env::args().skip(1).filter(|a| a != "--bench");
@@ -90,26 +82,11 @@ fn main() {
 
 /// Errors of one chain by rule and generation.
 fn one_chain(cpu: &Cpu, material: &Material, chain: u64) -> Vec<Vec<f64>> {
+    let (seed, steps) = chains::grown(material, chain);
     let data = &material.data;
-    let mut rng = ChaCha8Rng::seed_from_u64(chain);
-    let space = MorphismSpace::new(data.shape, data.classes.len(), data.train.len());
-    let mut seeds = space.seeds();
-    // Nothing grows from a linear classifier.
-    seeds.retain(|seed| !space.mutate(seed, 1, &mut rng).is_empty());
-    let seed = &seeds[chain as usize % seeds.len()];
-    let mut steps: Vec<Vec<Applied>> = Vec::new();
-    for _ in 0..GENERATIONS {
-        let last = steps.last().and_then(|s| s.last()).map_or(seed, |applied| &applied.graph);
-        // A morphism that found no way is drawn again.
-        let step = std::iter::repeat_with(|| space.mutate(last, rng.random_range(1..=3), &mut rng));
-        match step.take(100).find(|steps| !steps.is_empty()) {
-            Some(found) => steps.push(found),
-            None => break,
-        }
-    }
     let scratch = |graph: &Graph| Source::Scratch(graph.clone());
     let whole = whole(data.train.len());
-    let first = developed(cpu, material, scratch(seed), whole, 0.1, chain);
+    let first = developed(cpu, material, scratch(&seed), whole, 0.1, chain);
     RULES
         .iter()
         .map(|&(inherits, part, rate)| {
