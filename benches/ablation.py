@@ -73,7 +73,7 @@ def picture(curves, grid, path):
     early = min(values[len(grid) // 20] for values in curves.values())
     most = max(max(values) for values in curves.values())
     span = most - early or 1.0
-    low, top = early - 0.1 * span, most + 0.05 * span
+    low, top = max(early - 0.1 * span, 0.0), most + 0.05 * span
     x = lambda s: left + (width - left - 20) * s / grid[-1]
     y = lambda v: height - bottom - (height - bottom - 20) * (max(v, low) - low) / (top - low)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
