@@ -35,7 +35,12 @@ run() { # name of the data, budget, strategy, seed
     no-inherit) set -- "$@" --no-inherit ;;
     random) set -- "$@" --strategy random ;;
   esac
-  [ "$BESIDE" = 1 ] || taskset -cp "$CORE" $BASHPID >/dev/null
+  if [ "$BESIDE" != 1 ]; then
+    taskset -cp "$CORE" $BASHPID >/dev/null
+    # Each measures on a core of its own, so they need not wait for each other.
+    export CITRONADE_LOCK_DIR=$PWD/core-$CORE
+    mkdir -p "$CITRONADE_LOCK_DIR"
+  fi
   search "$1" "$name.db" --budget "$2" --seed "$4" "${@:5}" >"$name.jsonl"
 }
 export -f search run

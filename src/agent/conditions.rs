@@ -1,10 +1,18 @@
 //! The machine and the state it is in; what cannot be read is `null`, never 0.
 use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::Serialize;
 use sysinfo::Components;
 use sysinfo::System;
+
+/// Where the kernel shows temperatures of zones (`Documentation/driver-api/thermal/sysfs-api.rst`).
+const THERMAL: &str = "/sys/class/thermal";
+
+/// Where it shows batteries and chargers (`Documentation/ABI/testing/sysfs-class-power`).
+const POWER_SUPPLY: &str = "/sys/class/power_supply";
 
 /// What does not change while the machine is on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -46,6 +54,24 @@ pub struct Conditions {
     pub ticks: Option<Ticks>,
     /// Of this process so far.
     pub own: Option<OwnTime>,
+    /// Android's thermal status: 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency,
+    /// 6 shutdown. Not right before the samples, since asking for it takes a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thermal_status: Option<u8>,
+    /// What the device runs on when it is not plugged in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub battery: Option<Battery>,
+}
+
+/// The device's own battery; each part is `null` where the kernel does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Battery {
+    /// Charge, percent of a full one.
+    pub percent: Option<f64>,
+    /// Does it charge, or is it full with the charger connected?
+    pub charging: Option<bool>,
+    /// Its temperature, °C.
+    pub celsius: Option<f64>,
 }
 
 /// Processor time since the machine was started, summed over processors, in clock ticks
@@ -92,18 +118,20 @@ impl Conditions {
         Conditions {
             clocks_mhz: clocks(),
             governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-            temperatures_c: temperatures(),
+            temperatures_c: temperatures().or_else(|| zones(Path::new(THERMAL))),
             load: line("/proc/loadavg").and_then(|l| l.split(' ').next()?.parse().ok()),
             available_bytes: meminfo("MemAvailable:"),
             cpu_pressure_percent: line("/proc/pressure/cpu").and_then(|l| pressure(&l)),
             ticks: line("/proc/stat").and_then(|l| ticks(&l)),
             own: own(),
+            thermal_status: None,
+            battery: battery(Path::new(POWER_SUPPLY)),
         }
     }
 }
 
 /// The first line of a file, without its end.
-fn line(file: &str) -> Option<String> {
+fn line(file: impl AsRef<Path>) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;
     text.lines().next().map(|l| l.trim().to_owned())
 }
@@ -148,6 +176,61 @@ fn temperatures() -> Option<Vec<(String, f64)>> {
     (!zones.is_empty()).then_some(zones)
 }
 
+/// The zones `thermal_zone*/{type,temp}` of a folder, hottest first. The sensors that the library
+/// knows are those of `hwmon`, which boards and phones may lack.
+fn zones(folder: &Path) -> Option<Vec<(String, f64)>> {
+    let is_zone = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("thermal_zone"))
+    };
+    let zone = |path: PathBuf| {
+        let celsius = plausible(line(path.join("temp"))?.parse().ok()?)?;
+        Some((line(path.join("type"))?, celsius))
+    };
+    let zones = children(folder).into_iter().filter(is_zone).filter_map(zone);
+    let mut zones: Vec<(String, f64)> = zones.collect();
+    zones.sort_by(|a, b| b.1.total_cmp(&a.1));
+    (!zones.is_empty()).then_some(zones)
+}
+
+/// A zone's reading in °C. The kernel counts in thousandths, but some phones in whole degrees; a
+/// zone without a sensor reads far below zero.
+fn plausible(reading: f64) -> Option<f64> {
+    let celsius = if reading.abs() < 200.0 { reading } else { reading / 1e3 };
+    (-40.0..=200.0).contains(&celsius).then_some(celsius)
+}
+
+/// The first battery of a folder of power supplies that is the device's own, not that of a mouse.
+fn battery(folder: &Path) -> Option<Battery> {
+    let is_own = |supply: &PathBuf| {
+        line(supply.join("type")).as_deref() == Some("Battery")
+            && line(supply.join("scope")).as_deref() != Some("Device")
+            && line(supply.join("present")).as_deref() != Some("0")
+    };
+    let supply = children(folder).into_iter().find(is_own)?;
+    let number = |name: &str| line(supply.join(name))?.parse::<f64>().ok();
+    Some(Battery {
+        percent: number("capacity").filter(|p| (0.0..=100.0).contains(p)),
+        charging: line(supply.join("status")).and_then(|status| is_charging(&status)),
+        celsius: number("temp").map(|tenths| tenths / 10.0),
+    })
+}
+
+fn is_charging(status: &str) -> Option<bool> {
+    match status {
+        "Charging" | "Full" => Some(true),
+        "Discharging" | "Not charging" => Some(false),
+        _ => None,
+    }
+}
+
+/// What lies in `folder`, by name.
+fn children(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut children: Vec<PathBuf> = entries.map(|e| e.path()).collect();
+    children.sort();
+    children
+}
+
 /// `some avg10=1.23 avg60=… total=…`
 fn pressure(line: &str) -> Option<f64> {
     line.split(' ').find_map(|field| field.strip_prefix("avg10="))?.parse().ok()
@@ -184,6 +267,80 @@ mod tests {
         let line = "cpu  100 20 30 4000 50 6 7 80 9 0";
         assert_eq!(ticks(line), Some(Ticks { busy: 163, idle: 4050, steal: 80 }));
         assert_eq!(ticks("intr 1 2 3"), None);
+    }
+
+    /// A folder that goes with the test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn with(test: &str, files: &[(&str, &str)]) -> Self {
+            let root =
+                std::env::temp_dir().join(format!("citronade-{}-{test}", std::process::id()));
+            for (file, text) in files {
+                fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+                fs::write(root.join(file), format!("{text}\n")).unwrap();
+            }
+            Folder(root)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).ok();
+        }
+    }
+
+    #[test]
+    fn zones_are_read_hottest_first_and_those_without_a_sensor_left_out() {
+        let folder = Folder::with(
+            "zones",
+            &[
+                ("cooling_device0/type", "Processor"),
+                ("thermal_zone0/type", "cpu-thermal"),
+                ("thermal_zone0/temp", "41500"),
+                ("thermal_zone1/type", "skin"),
+                ("thermal_zone1/temp", "43"),
+                ("thermal_zone2/type", "modem"),
+                ("thermal_zone2/temp", "-274000"),
+                ("thermal_zone3/type", "empty"),
+                ("thermal_zone3/temp", ""),
+            ],
+        );
+        let expected = vec![("skin".to_owned(), 43.0), ("cpu-thermal".to_owned(), 41.5)];
+        assert_eq!(zones(&folder.0), Some(expected));
+        assert_eq!(zones(&folder.0.join("nowhere")), None);
+    }
+
+    #[test]
+    fn the_battery_is_the_devices_own() {
+        let folder = Folder::with(
+            "battery",
+            &[
+                ("ac/type", "Mains"),
+                ("ac/online", "1"),
+                ("a-mouse/type", "Battery"),
+                ("a-mouse/scope", "Device"),
+                ("a-mouse/capacity", "12"),
+                ("battery/type", "Battery"),
+                ("battery/present", "1"),
+                ("battery/capacity", "81"),
+                ("battery/status", "Not charging"),
+                ("battery/temp", "314"),
+            ],
+        );
+        let expected = Battery { percent: Some(81.0), charging: Some(false), celsius: Some(31.4) };
+        assert_eq!(battery(&folder.0), Some(expected));
+        assert_eq!(battery(&folder.0.join("ac")), None);
+    }
+
+    #[test]
+    fn what_a_battery_does_not_say_is_unknown() {
+        let folder = Folder::with(
+            "dumb",
+            &[("b/type", "Battery"), ("b/capacity", "-1"), ("b/status", "Unknown")],
+        );
+        assert_eq!(battery(&folder.0), Some(Battery::default()));
+        assert_eq!(["Charging", "Full", "?"].map(is_charging), [Some(true), Some(true), None]);
     }
 
     #[test]

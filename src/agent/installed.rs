@@ -8,7 +8,8 @@ use super::runtime::RuntimeError;
 use super::runtime::Runtimes;
 use super::tract::Tract;
 
-/// tract, ONNX Runtime where it is installed, and [`Metronome`], which is not listed: it is asked
+/// tract, ONNX Runtime where it is installed (`ort`, or `ort:PROVIDER` for another than its own
+/// kernels), and [`Metronome`], which is not listed: it is asked
 /// for by those who know what it is.
 pub struct Installed;
 
@@ -18,9 +19,12 @@ impl Runtimes for Installed {
     }
 
     fn open(&self, name: &str, library: Option<&Path>) -> Result<Box<dyn Runtime>, RuntimeError> {
+        if let Some(("ort", provider)) = name.split_once(':') {
+            return open_ort(library, provider);
+        }
         match name {
             "tract" => Ok(Box::new(Tract)),
-            "ort" => open_ort(library),
+            "ort" => open_ort(library, "cpu"),
             "metronome" => Ok(Box::new(Metronome)),
             other => {
                 let known = "`tract` and `ort`".to_owned();
@@ -35,6 +39,7 @@ fn facts(runtime: &dyn Runtime) -> RuntimeFacts {
         name: runtime.name().to_owned(),
         version: Some(runtime.version()),
         library: None,
+        providers: Vec::new(),
         missing: None,
     }
 }
@@ -44,14 +49,16 @@ fn ort_facts() -> RuntimeFacts {
         name: "ort".to_owned(),
         version: None,
         library: None,
+        providers: Vec::new(),
         missing: Some(error.to_string()),
     };
     #[cfg(feature = "ort")]
     {
         let found = find_ort().and_then(|library| {
-            let runtime = super::onnx_runtime::OnnxRuntime::open(&library)?;
+            let runtime = super::onnx_runtime::OnnxRuntime::open(&library, "cpu")?;
             let library = Some(library.to_string_lossy().into_owned());
-            Ok(RuntimeFacts { library, ..facts(&runtime) })
+            let providers = super::provider::available();
+            Ok(RuntimeFacts { library, providers, ..facts(&runtime) })
         });
         found.unwrap_or_else(missing)
     }
@@ -62,9 +69,9 @@ fn ort_facts() -> RuntimeFacts {
 }
 
 #[cfg(feature = "ort")]
-fn open_ort(library: Option<&Path>) -> Result<Box<dyn Runtime>, RuntimeError> {
+fn open_ort(library: Option<&Path>, provider: &str) -> Result<Box<dyn Runtime>, RuntimeError> {
     let library = library.map_or_else(find_ort, |l| Ok(l.to_owned()))?;
-    Ok(Box::new(super::onnx_runtime::OnnxRuntime::open(&library)?))
+    Ok(Box::new(super::onnx_runtime::OnnxRuntime::open(&library, provider)?))
 }
 
 #[cfg(feature = "ort")]
@@ -74,7 +81,7 @@ fn find_ort() -> Result<std::path::PathBuf, RuntimeError> {
 }
 
 #[cfg(not(feature = "ort"))]
-fn open_ort(_library: Option<&Path>) -> Result<Box<dyn Runtime>, RuntimeError> {
+fn open_ort(_library: Option<&Path>, _provider: &str) -> Result<Box<dyn Runtime>, RuntimeError> {
     Err(not_built_in())
 }
 

@@ -2,24 +2,29 @@
 //!
 //! The agent needs nothing but its standard input and output, so the same code runs under
 //! `adb shell`, under `ssh`, as a local child and, in tests, at the other end of a pipe. It keeps
-//! nothing between requests, opens no port, and writes no file but what the kernel offers about
-//! this very process. What is measured and how often is the host's decision; the agent only does
+//! nothing between requests but the device's lock ([`Task::Hold`]), and opens no port. It writes no
+//! file but that lock and, when it is started for that, those that the host brings ([`files`]). What is measured and how often is the host's decision; the agent only does
 //! it and reports every sample.
 //!
 //! [`serve`] is the loop, [`main_loop`] the whole life of the process around it, [`Runtime`] the
 //! door to an inference library.
+mod android;
 mod conditions;
 #[cfg(feature = "ort")]
 mod discovery;
 mod external;
+pub mod files;
 mod inputs;
 mod installed;
+mod lock;
 mod main_loop;
 mod memory;
 mod metronome;
 #[cfg(feature = "ort")]
 mod onnx_runtime;
 mod protocol;
+#[cfg(feature = "ort")]
+mod provider;
 mod runtime;
 mod self_test;
 mod serve;
@@ -27,6 +32,7 @@ mod timing;
 mod tiny;
 mod tract;
 
+pub use conditions::Battery;
 pub use conditions::Conditions;
 pub use conditions::Facts;
 pub use conditions::OwnTime;
@@ -40,11 +46,14 @@ pub use main_loop::main_loop;
 pub use metronome::Metronome;
 pub use protocol::Answer;
 pub use protocol::Hello;
+pub use protocol::HoldRequest;
 pub use protocol::MAX_LINE;
 pub use protocol::MemoryRequest;
 pub use protocol::MemoryUse;
+pub use protocol::OpTime;
 pub use protocol::Outputs;
 pub use protocol::PROTOCOL;
+pub use protocol::PerOpRequest;
 pub use protocol::Refusal;
 pub use protocol::Reply;
 pub use protocol::Request;

@@ -1,4 +1,6 @@
 //! ONNX Runtime, loaded from a library file when it is asked for.
+use std::collections::HashMap;
+use std::fmt::Display;
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
@@ -15,23 +17,30 @@ use ort::value::Tensor;
 use ort::value::TensorElementType;
 use ort::value::ValueType;
 
+use serde::Deserialize;
+
 use super::external;
 use super::inputs::Element;
+use super::inputs::Fill;
 use super::inputs::InputSpec;
 use super::inputs::TensorData;
 use super::inputs::finite;
+use super::protocol::OpTime;
+use super::provider;
 use super::runtime::Loaded;
 use super::runtime::Runtime;
 use super::runtime::RuntimeError;
 use super::runtime::Source;
+use crate::stats::median;
 
-/// ONNX Runtime on the CPU.
+/// ONNX Runtime with one execution provider; what that cannot do, the CPU does.
 ///
 /// Default settings but for the thread count: all graph optimisations, arena and memory pattern
 /// on, as an app gets them.
 pub struct OnnxRuntime {
     environment: Environment,
     version: String,
+    provider: String,
 }
 
 struct OrtModel {
@@ -47,8 +56,9 @@ impl OnnxRuntime {
     ///
     /// # Errors
     ///
-    /// [`RuntimeError::Missing`] if the file is not there, not an ONNX Runtime, or too old.
-    pub fn open(library: &Path) -> Result<Self, RuntimeError> {
+    /// [`RuntimeError::Missing`] if the file is not there, not an ONNX Runtime, too old, or built
+    /// without `provider`.
+    pub fn open(library: &Path, provider: &str) -> Result<Self, RuntimeError> {
         let missing = |reason: String| RuntimeError::Missing {
             reason: format!(
                 "ONNX Runtime cannot be loaded: {reason}; point ORT_DYLIB_PATH to a \
@@ -60,14 +70,35 @@ impl OnnxRuntime {
         let environment = builder.with_telemetry(false).build();
         let environment = environment.map_err(|e| missing(e.to_string()))?;
         let version = version_of(library, ort::info());
-        Ok(OnnxRuntime { environment, version })
+        let available = provider::available();
+        if !available.iter().any(|name| name == provider) {
+            let reason = format!(
+                "this ONNX Runtime {version} has no execution provider `{provider}`; it has {}",
+                available.join(", ")
+            );
+            return Err(RuntimeError::Missing { reason });
+        }
+        Ok(OnnxRuntime { environment, version, provider: provider.to_owned() })
     }
 
-    fn session(&self, model: Source<'_>, threads: usize) -> ort::Result<Session> {
+    /// With a profile that is written to files beginning with `profile` when the session ends it.
+    fn session(
+        &self,
+        model: Source<'_>,
+        threads: usize,
+        profile: Option<&Path>,
+    ) -> ort::Result<Session> {
         let builder = Session::builder(&self.environment)?;
         let builder = builder.with_optimization_level(GraphOptimizationLevel::All)?;
-        let builder = builder.with_intra_threads(threads.max(1))?;
+        let provider = provider::dispatch(&self.provider, threads);
+        // XNNPACK has threads of its own; those of the session would only be in their way.
+        let own = if self.provider == "xnnpack" { 1 } else { threads.max(1) };
+        let builder = builder.with_intra_threads(own)?;
+        let builder = builder.with_execution_providers(provider.as_slice())?;
         let mut builder = builder.with_inter_threads(1)?;
+        if let Some(profile) = profile {
+            builder = builder.with_profiling(profile)?;
+        }
         match model {
             Source::File(path) => builder.commit_from_file(path),
             Source::Bytes(bytes) => builder.commit_from_memory(bytes),
@@ -100,12 +131,88 @@ impl Runtime for OnnxRuntime {
         external::read(model).map(drop)
     }
 
+    fn per_op(
+        &self,
+        model: Source<'_>,
+        threads: usize,
+        runs: u32,
+    ) -> Result<Vec<OpTime>, RuntimeError> {
+        let prefix = std::env::temp_dir().join(format!("citronade-{}", std::process::id()));
+        let mut model = self.loaded(model, threads, Some(&prefix))?;
+        model.prepare(Fill::Scattered.tensors(&model.inputs)?)?;
+        for _ in 0..2 * runs {
+            model.run()?;
+        }
+        let file = model.session.end_profiling().map_err(|e| failed("profile", &e))?;
+        let text = std::fs::read_to_string(&file);
+        // What is left behind there is the system's to remove.
+        std::fs::remove_file(&file).ok();
+        op_times(&text?, runs as usize)
+    }
+
     fn load(&self, model: Source<'_>, threads: usize) -> Result<Box<dyn Loaded>, RuntimeError> {
-        let session = self.session(model, threads).map_err(|e| failed("load", &e))?;
+        Ok(Box::new(self.loaded(model, threads, None)?))
+    }
+}
+
+impl OnnxRuntime {
+    fn loaded(
+        &self,
+        model: Source<'_>,
+        threads: usize,
+        profile: Option<&Path>,
+    ) -> Result<OrtModel, RuntimeError> {
+        let session = self.session(model, threads, profile).map_err(|e| failed("load", &e))?;
         let inputs = session.inputs().iter().map(spec).collect::<Result<_, _>>()?;
         let (prepared, computed) = (Vec::new(), Vec::new());
-        Ok(Box::new(OrtModel { session, inputs, threads: threads.max(1), prepared, computed }))
+        Ok(OrtModel { session, inputs, threads: threads.max(1), prepared, computed })
     }
+}
+
+/// An event of ONNX Runtime's profile, in the form of Chrome's traces.
+#[derive(Deserialize)]
+struct TraceEvent {
+    name: String,
+    #[serde(default)]
+    cat: String,
+    #[serde(default)]
+    dur: f64,
+    #[serde(default)]
+    args: TraceArgs,
+}
+
+#[derive(Default, Deserialize)]
+struct TraceArgs {
+    #[serde(default)]
+    op_name: String,
+    #[serde(default)]
+    provider: Option<String>,
+}
+
+/// The median of the last `runs` times of each node, in the order in which they were first run.
+fn op_times(profile: &str, runs: usize) -> Result<Vec<OpTime>, RuntimeError> {
+    let events: Vec<TraceEvent> =
+        serde_json::from_str(profile).map_err(|e| failed("profile", &e))?;
+    let mut order = Vec::new();
+    let mut nodes: HashMap<String, (TraceArgs, Vec<f64>)> = HashMap::new();
+    for event in events {
+        let Some(name) = event.name.strip_suffix("_kernel_time").filter(|_| event.cat == "Node")
+        else {
+            continue;
+        };
+        let node = nodes.entry(name.to_owned()).or_insert_with(|| {
+            order.push(name.to_owned());
+            (event.args, Vec::new())
+        });
+        node.1.push(event.dur);
+    }
+    let op_time = |name: String| {
+        let (args, times_us) = nodes.remove(&name)?;
+        let us = median(&times_us[times_us.len().saturating_sub(runs)..])?;
+        let provider = args.provider.map(|p| p.replace("ExecutionProvider", "").to_lowercase());
+        Some(OpTime { name, op: args.op_name, provider, us })
+    };
+    Ok(order.into_iter().filter_map(op_time).collect())
 }
 
 impl Loaded for OrtModel {
@@ -221,6 +328,6 @@ where
     Ok(values.iter().map(|v| finite(cast(*v))).collect())
 }
 
-fn failed<T>(doing: &'static str, error: &ort::Error<T>) -> RuntimeError {
+fn failed(doing: &'static str, error: &dyn Display) -> RuntimeError {
     RuntimeError::Model { runtime: "ONNX Runtime", doing, reason: error.to_string() }
 }

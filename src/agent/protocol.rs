@@ -11,8 +11,11 @@ use super::inputs::Fill;
 use super::inputs::InputSpec;
 use super::inputs::TensorData;
 
-/// Version of the protocol; the agent refuses any other.
-pub const PROTOCOL: u32 = 1;
+/// Newest version of the protocol that this program speaks.
+///
+/// A request carries the first version that has its task, so that an agent one version older serves
+/// every task it knows; an agent serves all versions up to its own.
+pub const PROTOCOL: u32 = 2;
 
 /// Longest line either side accepts, in bytes.
 pub const MAX_LINE: usize = 1 << 20;
@@ -20,7 +23,7 @@ pub const MAX_LINE: usize = 1 << 20;
 /// What the host asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// Always [`PROTOCOL`].
+    /// That of [`Task::since`].
     pub protocol: u32,
     /// Repeated in the answer.
     pub id: u64,
@@ -40,6 +43,64 @@ pub enum Task {
     Memory(MemoryRequest),
     /// Load a model, run it once, return its outputs.
     Run(RunRequest),
+    /// Load a model and time each of its operations.
+    PerOp(PerOpRequest),
+    /// Take the device for yourself, or renew that; it ends with this process, at the latest.
+    Hold(HoldRequest),
+}
+
+impl Task {
+    /// First version of the protocol that has it.
+    pub fn since(&self) -> u32 {
+        match self {
+            Task::Time(request) if request.sampling.pace_us > 0.0 => 2,
+            Task::Hello | Task::Time(_) | Task::Memory(_) | Task::Run(_) => 1,
+            Task::PerOp(_) | Task::Hold(_) => 2,
+        }
+    }
+}
+
+/// Load a model and time each of its operations, as the runtime has merged them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PerOpRequest {
+    /// Path of the ONNX file on the device.
+    pub model: String,
+    /// Name of the runtime.
+    pub runtime: String,
+    /// The runtime's library, if it is loaded from a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub library: Option<String>,
+    /// Threads the runtime shall use.
+    pub threads: usize,
+    /// Runs that count; as many before them do not.
+    pub runs: u32,
+}
+
+/// What an operation took, and who computed it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpTime {
+    /// As the runtime calls the node.
+    pub name: String,
+    /// What it computes, e.g. `Conv`.
+    pub op: String,
+    /// The execution provider, where the runtime has such things.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Median over runs, µs.
+    pub us: f64,
+}
+
+/// Take the lock of the device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HoldRequest {
+    /// Folder of the lock, which all who measure on the device share.
+    pub folder: String,
+    /// Who asks, for those who find it taken.
+    pub owner: String,
+    /// How long to wait while somebody else has it, µs.
+    pub wait_us: f64,
+    /// After how long it ends unless it is renewed, µs.
+    pub lease_us: f64,
 }
 
 /// Load a model, warm up, take samples.
@@ -77,15 +138,30 @@ pub struct Warmup {
     pub max_us: f64,
 }
 
-/// Samples to take: `min` in any case, then until `max` are taken or `max_us` have passed.
+/// Runs to time: `min` in any case; then until `max_us` have passed, or `enough` runs are made and
+/// `min_us` have passed.
+///
+/// At most `max` of them are kept as samples: of more, every second, every fourth, …, so that what
+/// is kept always spreads evenly over all of them. An agent that does not know `enough` and `min_us`
+/// stops at `max`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
-    /// Least number.
+    /// Least number of runs.
     pub min: u32,
-    /// Largest number; 20 000 at most, so that the answer fits a line.
+    /// Most samples to keep; 20 000 at most, so that the answer fits a line.
     pub max: u32,
     /// Budget, µs.
     pub max_us: f64,
+    /// Runs that are wanted within the budget; 0 for `max`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub enough: u32,
+    /// Time in runs that is wanted within the budget, µs.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub min_us: f64,
+    /// Time from the beginning of a run to that of the next, µs, if the run is not longer; 0 for
+    /// none after another.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub pace_us: f64,
 }
 
 /// Load a model, run it a few times, read the memory of this process.
@@ -124,7 +200,7 @@ pub struct RunRequest {
 /// What the agent says, one a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
-    /// Always [`PROTOCOL`].
+    /// That of the request; the agent's own if the request could not be read.
     pub protocol: u32,
     /// That of the request; 0 if the request could not be read.
     pub id: u64,
@@ -144,6 +220,15 @@ pub enum Answer {
     Memory(MemoryUse),
     /// To [`Task::Run`].
     Outputs(Outputs),
+    /// To [`Task::PerOp`]: the slowest first, a thousand at most.
+    PerOp(Vec<OpTime>),
+    /// To [`Task::Hold`]: it is yours.
+    Held,
+    /// To [`Task::Hold`]: somebody else has it.
+    Busy {
+        /// As they said it.
+        owner: String,
+    },
     /// To any task that could not be done; the agent stays alive.
     Refused {
         /// Whose fault it is.
@@ -190,6 +275,9 @@ pub struct RuntimeFacts {
     /// File it was loaded from, to be repeated in requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub library: Option<String>,
+    /// Its execution providers, for the name `RUNTIME:PROVIDER`; empty if it has no such thing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
     /// Why it is not ready, with a way out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
@@ -212,9 +300,16 @@ pub struct Timed {
     pub warmup_runs: u32,
     /// Did the warm-up settle?
     pub settled: bool,
-    /// One latency a run, in the order of the runs, µs; left out if there is none.
+    /// One latency a run, in the order of the runs, µs; left out if there is none. Of many runs
+    /// every second, every fourth, … is kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples_us: Vec<f64>,
+    /// Runs that were timed; 0 from an agent that keeps every one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub runs: u32,
+    /// What they took together, µs; 0 from an agent that keeps every one.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub timed_us: f64,
     /// Right before the first sample.
     pub before: Conditions,
     /// Right after the last.
@@ -243,6 +338,14 @@ pub struct Outputs {
     pub tensors: Vec<TensorData>,
 }
 
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+fn is_nothing(us: &f64) -> bool {
+    *us == 0.0
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
@@ -264,7 +367,7 @@ mod tests {
     #[test]
     fn requests_of_version_1_still_parse() {
         let hello: Request = check_golden(r#"{"protocol":1,"id":1,"task":"hello"}"#);
-        assert_eq!((hello.protocol, hello.task), (PROTOCOL, Task::Hello));
+        assert_eq!((hello.protocol, hello.task.since()), (1, 1));
         check_golden::<Request>(
             r#"{"protocol":1,"id":2,"task":{"time":{"model":"/data/local/tmp/m.onnx","runtime":"tract","threads":1,"warmup":{"min_runs":20,"max_runs":200,"tolerance":0.02,"max_us":40000.0},"sampling":{"min":5,"max":100,"max_us":40000.0}}}}"#,
         );
@@ -277,12 +380,18 @@ mod tests {
         check_golden::<Request>(
             r#"{"protocol":1,"id":5,"task":{"run":{"model":"m.onnx","runtime":"tract","threads":1,"fill":"ramp"}}}"#,
         );
+        check_golden::<Request>(
+            r#"{"protocol":1,"id":6,"task":{"time":{"model":"m.onnx","runtime":"tract","threads":1,"warmup":{"min_runs":20,"max_runs":200,"tolerance":0.02,"max_us":500000.0},"sampling":{"min":3,"max":500,"max_us":6000000.0,"enough":52,"min_us":3000000.0}}}}"#,
+        );
     }
 
     #[test]
     fn answers_of_version_1_still_parse() {
         check_golden::<Reply>(
             r#"{"protocol":1,"id":2,"answer":{"timed":{"runtime_version":"0.23.9","threads":1,"inputs":[{"name":"x","element":"u8","shape":[1,3,8,8]}],"load_us":2300.0,"first_us":410.0,"warmup_runs":20,"settled":true,"samples_us":[143.0,142.5],"before":{"clocks_mhz":[1800.0],"governor":"performance","temperatures_c":[["cpu-thermal",41.5]],"load":0.1,"available_bytes":900000000,"cpu_pressure_percent":0.0,"ticks":{"busy":10,"idle":90,"steal":0},"own":{"ticks":3,"preempted":0}},"after":{"clocks_mhz":null,"governor":null,"temperatures_c":null,"load":null,"available_bytes":null,"cpu_pressure_percent":null,"ticks":null,"own":null}}}}"#,
+        );
+        check_golden::<Reply>(
+            r#"{"protocol":1,"id":2,"answer":{"timed":{"runtime_version":"0.23.9","threads":1,"inputs":[],"load_us":2300.0,"first_us":410.0,"warmup_runs":20,"settled":true,"samples_us":[143.0,142.5],"runs":4,"timed_us":571.25,"before":{"clocks_mhz":null,"governor":null,"temperatures_c":null,"load":null,"available_bytes":null,"cpu_pressure_percent":null,"ticks":null,"own":null},"after":{"clocks_mhz":null,"governor":null,"temperatures_c":[["cpu-thermal",41.5]],"load":null,"available_bytes":null,"cpu_pressure_percent":null,"ticks":null,"own":null,"battery":{"percent":81.0,"charging":false,"celsius":null}}}}}"#,
         );
         check_golden::<Reply>(
             r#"{"protocol":1,"id":3,"answer":{"memory":{"before":1000000,"loaded":1100000,"peak":1300000,"running":null}}}"#,
@@ -293,6 +402,22 @@ mod tests {
         check_golden::<Reply>(
             r#"{"protocol":1,"id":1,"answer":{"hello":{"version":"0.1.0","runtimes":[{"name":"tract","version":"0.23.9"},{"name":"ort","version":null,"missing":"not found"}],"facts":{"host":"pi5","arch":"aarch64","os":null,"kernel":"6.12.0","cpu":"Raspberry Pi 5","cores":4,"memory_bytes":8000000000,"virtual_machine":false},"conditions":{"clocks_mhz":null,"governor":null,"temperatures_c":null,"load":null,"available_bytes":null,"cpu_pressure_percent":null,"ticks":null,"own":null},"memory_limit_bytes":null}}}"#,
         );
+    }
+
+    #[test]
+    fn lines_of_version_2_still_parse() {
+        let hold: Request = check_golden(
+            r#"{"protocol":2,"id":1,"task":{"hold":{"folder":"/tmp","owner":"ann on desk, process 7","wait_us":1000000.0,"lease_us":30000000.0}}}"#,
+        );
+        assert_eq!(hold.task.since(), 2);
+        check_golden::<Request>(
+            r#"{"protocol":2,"id":2,"task":{"per_op":{"model":"m.onnx","runtime":"tract","threads":1,"runs":10}}}"#,
+        );
+        check_golden::<Reply>(
+            r#"{"protocol":2,"id":2,"answer":{"per_op":[{"name":"conv1","op":"Conv","provider":"cpu","us":12.5}]}}"#,
+        );
+        check_golden::<Reply>(r#"{"protocol":2,"id":1,"answer":"held"}"#);
+        check_golden::<Reply>(r#"{"protocol":2,"id":1,"answer":{"busy":{"owner":"bob"}}}"#);
     }
 
     #[test]

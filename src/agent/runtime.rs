@@ -6,6 +6,7 @@ use super::inputs::InputError;
 use super::inputs::InputSpec;
 use super::inputs::TensorData;
 use super::protocol::MemoryUse;
+use super::protocol::OpTime;
 use super::protocol::Refusal;
 use super::protocol::RuntimeFacts;
 
@@ -35,6 +36,25 @@ pub trait Runtime {
     fn check(&self, model: Source<'_>) -> Result<(), RuntimeError> {
         let _ = model;
         Ok(())
+    }
+
+    /// Times each operation of `model` on inputs of [`Fill::Scattered`](super::Fill::Scattered): the median of the last `runs`
+    /// of twice as many, in the order in which they are run.
+    ///
+    /// Looking costs time of its own, so the sum is more than a run takes.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError::Model`], also if the library cannot tell.
+    fn per_op(
+        &self,
+        model: Source<'_>,
+        threads: usize,
+        runs: u32,
+    ) -> Result<Vec<OpTime>, RuntimeError> {
+        let _ = (model, threads, runs);
+        let reason = "it does not tell what single operations take".to_owned();
+        Err(RuntimeError::Model { runtime: self.name(), doing: "profile", reason })
     }
 
     /// Makes `model` ready to run on at most `threads` threads.

@@ -7,19 +7,24 @@ use std::io::Write;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::path::Path;
+use std::time::Duration;
 use std::time::Instant;
 
+use super::android;
 use super::conditions::Conditions;
 use super::conditions::Facts;
 use super::inputs::Fill;
+use super::lock::Lock;
 use super::memory;
 use super::memory::Watch;
 use super::protocol::Answer;
 use super::protocol::Hello;
+use super::protocol::HoldRequest;
 use super::protocol::MAX_LINE;
 use super::protocol::MemoryRequest;
 use super::protocol::Outputs;
 use super::protocol::PROTOCOL;
+use super::protocol::PerOpRequest;
 use super::protocol::Refusal;
 use super::protocol::Reply;
 use super::protocol::Request;
@@ -44,8 +49,9 @@ pub fn serve(
     mut answers: impl Write,
     runtimes: &dyn Runtimes,
 ) -> io::Result<()> {
+    let mut lock = None;
     while let Some(line) = read_line(&mut requests)? {
-        let reply = reply(&line, runtimes);
+        let reply = reply(&line, runtimes, &mut lock);
         answers.write_all(encode(&reply).as_bytes())?;
         answers.flush()?;
     }
@@ -79,12 +85,16 @@ fn encode(reply: &Reply) -> String {
     line
 }
 
-fn reply(line: &[u8], runtimes: &dyn Runtimes) -> Reply {
-    let (id, answer) = match parse(line) {
-        Ok(request) => (request.id, guarded(&request.task, runtimes)),
-        Err(reason) => (0, Answer::Refused { kind: Refusal::Request, reason }),
-    };
-    Reply { protocol: PROTOCOL, id, answer }
+fn reply(line: &[u8], runtimes: &dyn Runtimes, lock: &mut Option<Lock>) -> Reply {
+    match parse(line) {
+        Ok(Request { protocol, id, task }) => {
+            Reply { protocol, id, answer: guarded(&task, runtimes, lock) }
+        }
+        Err(reason) => {
+            let answer = Answer::Refused { kind: Refusal::Request, reason };
+            Reply { protocol: PROTOCOL, id: 0, answer }
+        }
+    }
 }
 
 fn parse(line: &[u8]) -> Result<Request, String> {
@@ -93,16 +103,17 @@ fn parse(line: &[u8]) -> Result<Request, String> {
     }
     let request: Request = serde_json::from_slice(line).map_err(|e| e.to_string())?;
     match request.protocol {
-        PROTOCOL => Ok(request),
+        1..=PROTOCOL => Ok(request),
         other => Err(format!(
-            "protocol {other} is not {PROTOCOL}; use the same version of citronade on both sides"
+            "protocol {other} is not one of 1 to {PROTOCOL}; use the same version of citronade on \
+             both sides"
         )),
     }
 }
 
 /// A panic is the model's fault: nothing of it is used afterwards.
-fn guarded(task: &Task, runtimes: &dyn Runtimes) -> Answer {
-    let result = catch_unwind(AssertUnwindSafe(|| answer(task, runtimes)));
+fn guarded(task: &Task, runtimes: &dyn Runtimes, lock: &mut Option<Lock>) -> Answer {
+    let result = catch_unwind(AssertUnwindSafe(|| answer(task, runtimes, lock)));
     match result {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => Answer::Refused { kind: error.kind(), reason: error.to_string() },
@@ -116,21 +127,73 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     format!("the runtime gave up: {}", text.unwrap_or("it did not say why"))
 }
 
-fn answer(task: &Task, runtimes: &dyn Runtimes) -> Result<Answer, RuntimeError> {
+fn answer(
+    task: &Task,
+    runtimes: &dyn Runtimes,
+    lock: &mut Option<Lock>,
+) -> Result<Answer, RuntimeError> {
     match task {
         Task::Hello => Ok(Answer::Hello(Box::new(hello(runtimes)))),
         Task::Time(request) => Ok(Answer::Timed(Box::new(time(request, runtimes)?))),
         Task::Memory(request) => memory_use(request, runtimes),
         Task::Run(request) => Ok(Answer::Outputs(run(request, runtimes)?)),
+        Task::PerOp(request) => per_op(request, runtimes),
+        Task::Hold(request) => Ok(hold(request, lock)),
     }
 }
 
+/// Operations that are told.
+const TOLD: usize = 1000;
+
+fn per_op(request: &PerOpRequest, runtimes: &dyn Runtimes) -> Result<Answer, RuntimeError> {
+    let runtime = runtimes.open(&request.runtime, request.library.as_deref().map(Path::new))?;
+    let source = Source::File(Path::new(&request.model));
+    runtime.check(source)?;
+    let mut ops = runtime.per_op(source, request.threads, request.runs)?;
+    ops.sort_by(|a, b| b.us.total_cmp(&a.us));
+    ops.truncate(TOLD);
+    Ok(Answer::PerOp(ops))
+}
+
+fn hold(request: &HoldRequest, lock: &mut Option<Lock>) -> Answer {
+    let lease = duration(request.lease_us);
+    match lock {
+        Some(held) if held.renew(lease) => return Answer::Held,
+        // Others may have measured since: what the host did meanwhile is not to be trusted.
+        Some(_) => {
+            *lock = None;
+            let owner = "somebody else since the lease ended".to_owned();
+            return Answer::Busy { owner };
+        }
+        None => {}
+    }
+    let (folder, wait) = (Path::new(&request.folder), duration(request.wait_us));
+    match Lock::take(folder, &request.owner, wait, lease) {
+        Ok(Ok(taken)) => {
+            *lock = Some(taken);
+            Answer::Held
+        }
+        Ok(Err(owner)) => Answer::Busy { owner },
+        Err(error) => {
+            let reason = format!("cannot lock the device in `{}`: {error}", request.folder);
+            Answer::Refused { kind: Refusal::Request, reason }
+        }
+    }
+}
+
+/// At most a day; what is no number is nothing.
+fn duration(us: f64) -> Duration {
+    Duration::from_secs_f64((us / 1e6).clamp(0.0, 86_400.0).max(0.0))
+}
+
 fn hello(runtimes: &dyn Runtimes) -> Hello {
+    let mut conditions = Conditions::read();
+    android::ask(&mut conditions);
     Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         runtimes: runtimes.list(),
         facts: Facts::read(),
-        conditions: Conditions::read(),
+        conditions,
         memory_limit_bytes: memory::limit(),
     }
 }
@@ -148,7 +211,10 @@ fn time(request: &TimeRequest, runtimes: &dyn Runtimes) -> Result<Timed, Runtime
         true => Conditions::default,
         false => Conditions::read,
     };
-    let timing = timing::time(&mut *model, &request.warmup, &request.sampling, conditions)?;
+    let mut timing = timing::time(&mut *model, &request.warmup, &request.sampling, conditions)?;
+    if !runtime.simulates() {
+        android::ask(&mut timing.after);
+    }
     Ok(Timed {
         runtime_version: runtime.version(),
         threads: model.threads(),
@@ -157,7 +223,9 @@ fn time(request: &TimeRequest, runtimes: &dyn Runtimes) -> Result<Timed, Runtime
         first_us: timing.first_us,
         warmup_runs: timing.warmup_runs,
         settled: timing.settled,
-        samples_us: timing.samples_us,
+        samples_us: timing.samples.kept_us,
+        runs: timing.samples.runs,
+        timed_us: timing.samples.timed_us,
         before: timing.before,
         after: timing.after,
     })
@@ -200,8 +268,6 @@ fn run(request: &RunRequest, runtimes: &dyn Runtimes) -> Result<Outputs, Runtime
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::agent::InputSpec;
     use crate::agent::Installed;
@@ -250,7 +316,7 @@ mod tests {
     #[test]
     fn another_protocol_is_refused_by_name() {
         let line = br#"{"protocol":9,"id":1,"task":"hello"}"#;
-        check_refused(line, Refusal::Request, "protocol 9 is not 1");
+        check_refused(line, Refusal::Request, "protocol 9 is not one of 1 to 2");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Warm-up and samples of one launch.
+use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use super::conditions::Conditions;
 use super::protocol::Sampling;
@@ -19,9 +21,19 @@ pub struct Timing {
     pub first_us: f64,
     pub warmup_runs: u32,
     pub settled: bool,
-    pub samples_us: Vec<f64>,
+    pub samples: Samples,
     pub before: Conditions,
     pub after: Conditions,
+}
+
+/// What the timed runs took.
+pub struct Samples {
+    /// Of the runs that are kept, in their order.
+    pub kept_us: Vec<f64>,
+    /// How many runs there were.
+    pub runs: u32,
+    /// What they took together.
+    pub timed_us: f64,
 }
 
 /// Times a prepared model; `conditions` are read before and after the samples.
@@ -37,9 +49,9 @@ pub fn time(
     let first_us = micros(model.run()?);
     let (warmup_runs, settled) = warm_up(model, warmup)?;
     let before = conditions();
-    let samples_us = sample(model, sampling)?;
+    let samples = sample(model, sampling)?;
     let after = conditions();
-    Ok(Timing { first_us, warmup_runs, settled, samples_us, before, after })
+    Ok(Timing { first_us, warmup_runs, settled, samples, before, after })
 }
 
 fn warm_up(model: &mut dyn Loaded, warmup: &Warmup) -> Result<(u32, bool), RuntimeError> {
@@ -65,18 +77,78 @@ fn has_settled(runs: &[f64], tolerance: f64) -> bool {
     }
 }
 
-fn sample(model: &mut dyn Loaded, sampling: &Sampling) -> Result<Vec<f64>, RuntimeError> {
+fn sample(model: &mut dyn Loaded, sampling: &Sampling) -> Result<Samples, RuntimeError> {
     let (max, min) = (sampling.max.min(MAX_SAMPLES), sampling.min.min(MAX_SAMPLES));
-    let mut samples = Vec::with_capacity(max as usize);
-    let mut spent_us = 0.0;
-    while samples.len() < min as usize
-        || (samples.len() < max as usize && spent_us < sampling.max_us)
+    let enough = if sampling.enough == 0 { max } else { sampling.enough };
+    let mut thinned = Thinned::to(max.max(min).max(1) as usize);
+    let (mut runs, mut timed_us) = (0, 0.0);
+    let mut pace = Pace::of(sampling.pace_us);
+    while runs < min
+        || (timed_us < sampling.max_us && (runs < enough || timed_us < sampling.min_us))
     {
+        pace.wait();
         let us = micros(model.run()?);
-        spent_us += us;
-        samples.push(us);
+        thinned.add(us);
+        timed_us += us;
+        runs += 1;
     }
-    Ok(samples)
+    Ok(Samples { kept_us: thinned.kept, runs, timed_us })
+}
+
+/// Lets runs begin at equal distances.
+struct Pace {
+    step: Duration,
+    next: Instant,
+}
+
+impl Pace {
+    /// So many microseconds apart, an hour at most; 0 for no waiting.
+    fn of(us: f64) -> Self {
+        let step = Duration::from_secs_f64((us / 1e6).clamp(0.0, 3600.0).max(0.0));
+        Pace { step, next: Instant::now() }
+    }
+
+    /// A run that took too long moves all after it.
+    fn wait(&mut self) {
+        let now = Instant::now();
+        thread::sleep(self.next.saturating_duration_since(now));
+        self.next = self.next.max(now) + self.step;
+    }
+}
+
+/// Values that spread evenly over all that came: each, then every second, every fourth, ….
+struct Thinned {
+    kept: Vec<f64>,
+    most: usize,
+    /// Of so many values one is kept.
+    stride: u64,
+    seen: u64,
+}
+
+impl Thinned {
+    /// Keeps `most` at most.
+    fn to(most: usize) -> Self {
+        Thinned { kept: Vec::with_capacity(most), most, stride: 1, seen: 0 }
+    }
+
+    fn add(&mut self, value: f64) {
+        if self.seen.is_multiple_of(self.stride) && self.kept.len() == self.most {
+            self.halve();
+        }
+        if self.seen.is_multiple_of(self.stride) {
+            self.kept.push(value);
+        }
+        self.seen += 1;
+    }
+
+    fn halve(&mut self) {
+        let mut at = 0;
+        self.kept.retain(|_| {
+            at += 1;
+            at % 2 == 1
+        });
+        self.stride *= 2;
+    }
 }
 
 /// Whole nanoseconds, as microseconds.
@@ -118,7 +190,8 @@ mod tests {
     }
 
     const WARMUP: Warmup = Warmup { min_runs: 10, max_runs: 100, tolerance: 0.02, max_us: 1e6 };
-    const SAMPLING: Sampling = Sampling { min: 3, max: 20, max_us: 1e6 };
+    const SAMPLING: Sampling =
+        Sampling { min: 3, max: 20, max_us: 1e6, enough: 0, min_us: 0.0, pace_us: 0.0 };
 
     fn timed(micros: Vec<u64>, warmup: Warmup, sampling: Sampling) -> Timing {
         time(&mut Script(micros, 0), &warmup, &sampling, Conditions::default).unwrap()
@@ -128,7 +201,8 @@ mod tests {
     fn the_first_run_is_no_sample_and_a_steady_model_is_warm_after_two_windows() {
         let timing = timed(vec![900, 100], WARMUP, SAMPLING);
         assert_eq!((timing.first_us, timing.warmup_runs, timing.settled), (900.0, 20, true));
-        assert_eq!(timing.samples_us, vec![100.0; 20]);
+        assert_eq!(timing.samples.kept_us, vec![100.0; 20]);
+        assert_eq!((timing.samples.runs, timing.samples.timed_us), (20, 2000.0));
     }
 
     #[test]
@@ -136,7 +210,7 @@ mod tests {
         let falling = (0..50).map(|i| 1000 - 10 * i).chain([500]).collect();
         let timing = timed(falling, WARMUP, SAMPLING);
         assert!((50..80).contains(&timing.warmup_runs), "{}", timing.warmup_runs);
-        assert!(timing.settled && timing.samples_us == vec![500.0; 20]);
+        assert!(timing.settled && timing.samples.kept_us == vec![500.0; 20]);
     }
 
     #[test]
@@ -145,18 +219,52 @@ mod tests {
         let warmup = Warmup { max_us: 1e9, ..WARMUP };
         let timing = timed(rising, warmup, SAMPLING);
         assert_eq!((timing.warmup_runs, timing.settled), (100, false));
-        assert_eq!(timing.samples_us.len(), 20);
+        assert_eq!(timing.samples.runs, 20);
     }
 
     #[test]
     fn a_slow_model_costs_no_more_than_its_budgets_and_the_least_samples() {
         let timing = timed(vec![600_000], WARMUP, SAMPLING);
-        assert_eq!((timing.warmup_runs, timing.samples_us.len()), (2, 3));
+        assert_eq!((timing.warmup_runs, timing.samples.runs), (2, 3));
+    }
+
+    #[test]
+    fn paced_runs_begin_at_equal_distances() {
+        let began = Instant::now();
+        let sampling = Sampling { min: 5, max: 5, pace_us: 4e3, ..SAMPLING };
+        assert_eq!(timed(vec![100], WARMUP, sampling).samples.runs, 5);
+        assert!(began.elapsed() >= Duration::from_millis(16), "{:?}", began.elapsed());
     }
 
     #[test]
     fn more_samples_than_fit_a_line_are_not_taken() {
-        let sampling = Sampling { min: u32::MAX, max: u32::MAX, max_us: 1e18 };
-        assert_eq!(timed(vec![1], WARMUP, sampling).samples_us.len(), MAX_SAMPLES as usize);
+        let sampling = Sampling { min: u32::MAX, max: u32::MAX, max_us: 1e18, ..SAMPLING };
+        let samples = timed(vec![1], WARMUP, sampling).samples;
+        assert_eq!((samples.kept_us.len(), samples.runs), (MAX_SAMPLES as usize, MAX_SAMPLES));
+    }
+
+    #[test]
+    fn a_fast_model_runs_until_the_least_time_has_passed_and_a_slow_one_until_there_are_enough() {
+        let sampling = Sampling { enough: 13, min_us: 40e3, max_us: 1.5e6, ..SAMPLING };
+        let runs = |us| timed(vec![us], WARMUP, sampling).samples.runs;
+        assert_eq!([10, 100, 20_000, 99_000].map(runs), [4000, 400, 13, 13]);
+        assert_eq!([400_000, 600_000, 5_000_000].map(runs), [4, 3, 3], "within the budget");
+    }
+
+    #[test]
+    fn what_is_kept_spreads_evenly_over_all_runs() {
+        for (runs, most, expected) in [
+            (5, 8, vec![0, 1, 2, 3, 4]),
+            (8, 8, vec![0, 1, 2, 3, 4, 5, 6, 7]),
+            (9, 8, vec![0, 2, 4, 6, 8]),
+            (40, 8, vec![0, 8, 16, 24, 32]),
+            (9, 3, vec![0, 4, 8]),
+            (4, 1, vec![0]),
+        ] {
+            let mut thinned = Thinned::to(most);
+            (0..runs).for_each(|run| thinned.add(f64::from(run)));
+            let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
+            assert_eq!(thinned.kept, expected, "{runs} runs, {most} kept");
+        }
     }
 }

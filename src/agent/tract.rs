@@ -13,13 +13,16 @@ use tract_onnx::tract_hir::infer::Factoid;
 
 use super::external;
 use super::inputs::Element;
+use super::inputs::Fill;
 use super::inputs::InputSpec;
 use super::inputs::TensorData;
 use super::inputs::finite;
+use super::protocol::OpTime;
 use super::runtime::Loaded;
 use super::runtime::Runtime;
 use super::runtime::RuntimeError;
 use super::runtime::Source;
+use crate::stats::median;
 
 /// Version of the crate this agent was built with, as in `Cargo.lock`.
 const VERSION: &str = "0.23.9";
@@ -45,16 +48,50 @@ impl Runtime for Tract {
         VERSION.to_owned()
     }
 
-    fn load(&self, model: Source<'_>, threads: usize) -> Result<Box<dyn Loaded>, RuntimeError> {
-        let model = read(model)?;
-        let inputs = specs(&model)?;
-        let outputs = names_of_outputs(&model);
-        let model = fixed(model, &inputs).map_err(|e| failed("load", &e))?;
-        let options = RunOptions { executor: Some(executor(threads)), ..RunOptions::default() };
-        let plan = model.into_runnable_with_options(&options).map_err(|e| failed("load", &e))?;
-        let (prepared, computed) = (tvec!(), tvec!());
-        Ok(Box::new(TractModel { plan, inputs, outputs, threads, prepared, computed }))
+    fn per_op(
+        &self,
+        model: Source<'_>,
+        threads: usize,
+        runs: u32,
+    ) -> Result<Vec<OpTime>, RuntimeError> {
+        let mut model = load(model, threads)?;
+        model.prepare(Fill::Scattered.tensors(&model.inputs)?)?;
+        let mut state = model.plan.spawn().map_err(|e| failed("profile", &e))?;
+        let nodes = &model.plan.model().nodes;
+        let mut times_us = vec![Vec::new(); nodes.len()];
+        for run in 0..2 * runs {
+            let timed =
+                state.run_plan_with_eval(model.prepared.clone(), |ctx, own, node, inputs| {
+                    let start = Instant::now();
+                    let outputs = tract_onnx::tract_core::plan::eval(ctx, own, node, inputs);
+                    if run >= runs {
+                        times_us[node.id].push(start.elapsed().as_secs_f64() * 1e6);
+                    }
+                    outputs
+                });
+            timed.map_err(|e| failed("profile", &e))?;
+        }
+        let op_time = |(node, times): (&TypedNode, &Vec<f64>)| {
+            let (name, op) = (node.name.clone(), node.op().name().to_string());
+            Some(OpTime { name, op, provider: None, us: median(times)? })
+        };
+        Ok(nodes.iter().zip(&times_us).filter_map(op_time).collect())
     }
+
+    fn load(&self, model: Source<'_>, threads: usize) -> Result<Box<dyn Loaded>, RuntimeError> {
+        Ok(Box::new(load(model, threads)?))
+    }
+}
+
+fn load(model: Source<'_>, threads: usize) -> Result<TractModel, RuntimeError> {
+    let model = read(model)?;
+    let inputs = specs(&model)?;
+    let outputs = names_of_outputs(&model);
+    let model = fixed(model, &inputs).map_err(|e| failed("load", &e))?;
+    let options = RunOptions { executor: Some(executor(threads)), ..RunOptions::default() };
+    let plan = model.into_runnable_with_options(&options).map_err(|e| failed("load", &e))?;
+    let (prepared, computed) = (tvec!(), tvec!());
+    Ok(TractModel { plan, inputs, outputs, threads, prepared, computed })
 }
 
 impl Loaded for TractModel {

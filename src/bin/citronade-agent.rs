@@ -2,12 +2,16 @@
 use std::env;
 use std::io;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use citronade::agent;
 
 const USAGE: &str = "usage: citronade-agent [--version | --self-test]
 Without arguments: one JSON request a line on standard input, one answer a line on standard output.
+For files that the host brings to the current folder:
+       citronade-agent --prepare NAME PART BYTES LIMIT
+       citronade-agent --accept NAME PART BYTES BLAKE3
 ";
 
 fn main() -> ExitCode {
@@ -17,6 +21,8 @@ fn main() -> ExitCode {
         ["--version"] => say(concat!("citronade-agent ", env!("CARGO_PKG_VERSION"), "\n")),
         ["--help"] => say(USAGE),
         ["--self-test"] => self_test(),
+        ["--prepare", name, part, bytes, limit] => prepare(name, part, bytes, limit),
+        ["--accept", name, part, bytes, blake3] => accept(name, part, bytes, blake3),
         _ => complain(USAGE, 2),
     }
 }
@@ -25,6 +31,32 @@ fn self_test() -> ExitCode {
     match agent::self_test(&agent::Installed) {
         Ok(lines) => say(&(lines.join("\n") + "\n")),
         Err(error) => complain(&format!("error: {error}\n"), 1),
+    }
+}
+
+fn prepare(name: &str, part: &str, bytes: &str, limit: &str) -> ExitCode {
+    match (bytes.parse(), limit.parse()) {
+        (Ok(bytes), Ok(limit)) => {
+            done(agent::files::prepare(Path::new("."), name, part, bytes, limit))
+        }
+        _ => complain(USAGE, 2),
+    }
+}
+
+fn accept(name: &str, part: &str, bytes: &str, blake3: &str) -> ExitCode {
+    match bytes.parse() {
+        Ok(bytes) => {
+            let accepted = agent::files::accept(Path::new("."), name, part, bytes, blake3);
+            done(accepted.map(|()| "accepted".to_owned()))
+        }
+        Err(_) => complain(USAGE, 2),
+    }
+}
+
+fn done(result: Result<String, String>) -> ExitCode {
+    match result {
+        Ok(text) => say(&(text + "\n")),
+        Err(reason) => complain(&format!("error: {reason}\n"), 3),
     }
 }
 

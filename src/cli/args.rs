@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::units::Micros;
+
 /// Finds neural networks for your phone or board: grown by morphisms, measured on the device.
 #[derive(Debug, Parser)]
 #[command(name = "citronade", version, max_term_width = 100)]
@@ -47,6 +49,8 @@ pub enum Command {
     Report(Report),
     /// Measure an ONNX file: latency, memory, and whether the figures can be trusted
     Measure(Measure),
+    /// List the devices with their state; check or add one
+    Devices(Devices),
     /// List the data sets
     #[command(after_help = "Example:\n  citronade datasets")]
     Datasets,
@@ -102,12 +106,19 @@ pub struct Search {
     /// Use at most so many training images.
     #[arg(long, value_name = "N")]
     pub data_limit: Option<usize>,
-    /// The device that is measured.
+    /// The device that is measured: a name of devices.toml, `local`, `ssh:HOST` or `adb:SERIAL`.
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
+    /// The runner for the device, instead of the one that is found.
+    #[arg(long, value_name = "FILE")]
+    pub agent: Option<PathBuf>,
     /// `tract` or `ort`.
     #[arg(long, value_name = "NAME")]
     pub runtime: Option<String>,
+    /// Execution provider of ONNX Runtime: `cpu`, `xnnpack`, `nnapi`, `qnn`, `coreml`, `cuda` or
+    /// `tensorrt`, if the device's library has it.
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
     /// Threads of the runtime.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -247,25 +258,92 @@ pub struct Gc {
     pub store: PathBuf,
 }
 
+/// Arguments of `devices`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  citronade devices\n  citronade devices add bench-pi ssh:pi5.lan --like raspberry-pi-5\n  citronade devices check bench-pi"
+)]
+pub struct Devices {
+    #[command(subcommand)]
+    pub command: Option<DevicesCommand>,
+}
+
+/// What to do with devices.
+#[derive(Debug, Subcommand)]
+pub enum DevicesCommand {
+    /// Reach a device, bring the runner there, and measure a tiny model
+    Check {
+        /// A name of devices.toml, `local`, `ssh:HOST` or `adb:SERIAL`.
+        name: String,
+        /// The runner for it, instead of the one that is found.
+        #[arg(long, value_name = "FILE")]
+        agent: Option<PathBuf>,
+    },
+    /// Write a device into devices.toml
+    Add {
+        /// What to call it.
+        name: String,
+        /// `ssh:HOST`, `ssh:USER@HOST:PORT` or `adb:SERIAL`.
+        address: String,
+        /// The profile that it extends (`citronade devices profiles`).
+        #[arg(long, value_name = "PROFILE")]
+        like: Option<String>,
+    },
+    /// Keep a device to yourself until Ctrl-C: measurements of others wait
+    Lock {
+        /// As for `check`.
+        name: String,
+        /// As for `check`.
+        #[arg(long, value_name = "FILE")]
+        agent: Option<PathBuf>,
+    },
+    /// List the profiles that devices may extend
+    Profiles,
+}
+
 /// Arguments of `measure`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  citronade measure model.onnx --runtime ort --threads 2 --json")]
+#[command(
+    after_help = "Examples:\n  citronade measure model.onnx --runtime ort --threads 2 --json\n  citronade measure model.onnx --device bench-pi --paced 30hz --sustained 5min"
+)]
 pub struct Measure {
     /// The model.
     #[arg(value_name = "MODEL.onnx")]
     pub model: PathBuf,
-    /// The device.
+    /// The device: a name of devices.toml, `local`, `ssh:HOST` or `adb:SERIAL`.
     #[arg(long, value_name = "NAME", default_value = "local")]
     pub device: String,
+    /// The runner for the device, instead of the one that is found.
+    #[arg(long, value_name = "FILE")]
+    pub agent: Option<PathBuf>,
     /// `tract` or `ort`.
     #[arg(long, value_name = "NAME", default_value = "tract")]
     pub runtime: String,
-    /// Threads of the runtime.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
-    pub threads: usize,
-    /// How thorough: `screen`, `search` or `final`.
+    /// Execution provider of ONNX Runtime: `cpu`, `xnnpack`, `nnapi`, `qnn`, `coreml`, `cuda` or
+    /// `tensorrt`, if the device's library has it.
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// Threads of the runtime; by default those of the device's profile, else 1.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub threads: Option<usize>,
+    /// How thorough: `screen` (a fifth of a second of runs), `search` (a second) or `final` (a minute).
     #[arg(long, value_name = "LEVEL", default_value = "final")]
     pub level: String,
+    /// Also time each operation; not for comparing models.
+    #[arg(long)]
+    pub per_op: bool,
+    /// Begin so many runs a second, e.g. `30hz`, as an app does; back-to-back runs flatter.
+    #[arg(long, value_name = "RATE", value_parser = hertz)]
+    pub paced: Option<f64>,
+    /// Also run without a pause for so long, e.g. `5min`: how much slower does the device become?
+    #[arg(long, value_name = "DURATION")]
+    pub sustained: Option<Micros>,
+}
+
+fn hertz(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches(['h', 'H', 'z', 'Z']).trim().parse().ok();
+    let possible = number.filter(|hz| (0.01..=100_000.0).contains(hz));
+    possible.ok_or_else(|| "a rate such as `30hz` is wanted".to_owned())
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -4,11 +4,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::data;
-use crate::device;
+use crate::device::DeviceError;
 use crate::measure::Bench;
 use crate::train::Simd;
 
 use super::Exit;
+use super::devices;
 use super::output;
 
 /// One thing that was looked at.
@@ -63,13 +64,17 @@ fn folder() -> Finding {
 }
 
 fn runtime(name: &'static str) -> Finding {
-    let opened = device::parse("local").map_err(anyhow::Error::from).and_then(|local| {
+    let opened = devices::connect("local", None).and_then(|(_, local)| {
         let bench = Bench::open(local, name, 1)?;
         Ok(bench.runtime().version.clone().unwrap_or_default())
     });
     match opened {
         Ok(version) => {
             let found = format!("{name} {version} runs on this machine");
+            Finding { what: "runtime", ok: true, found, fix: None }
+        }
+        Err(error) if is_busy(&error) => {
+            let found = format!("{name} is there; not tried, since {error:#}");
             Finding { what: "runtime", ok: true, found, fix: None }
         }
         Err(error) => Finding {
@@ -87,4 +92,10 @@ fn runtime(name: &'static str) -> Finding {
             }),
         },
     }
+}
+
+/// Does somebody else measure on this machine right now?
+fn is_busy(error: &anyhow::Error) -> bool {
+    let busy = |cause: &DeviceError| matches!(cause, DeviceError::Busy { .. });
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(busy))
 }

@@ -3,6 +3,7 @@ use std::process::ExitCode;
 
 use crate::data::DataError;
 use crate::device::DeviceError;
+use crate::device::ProfileError;
 use crate::engine::ConfigError;
 use crate::engine::EngineError;
 use crate::measure::MeasureError;
@@ -61,6 +62,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<StoreError>() {
         return Some(of_store(error));
     }
+    if let Some(error) = cause.downcast_ref::<ProfileError>() {
+        return Some(of_profile(error));
+    }
     if cause.is::<DeviceError>() {
         return Some(Exit::Device);
     }
@@ -86,6 +90,13 @@ fn of_store(error: &StoreError) -> Exit {
         _ if error.is_busy() => Exit::StoreInUse,
         StoreError::NoSuchRun { .. } => Exit::Nothing,
         StoreError::Damaged { .. } => Exit::Failure,
+        _ => Exit::BadInput,
+    }
+}
+
+fn of_profile(error: &ProfileError) -> Exit {
+    match error {
+        ProfileError::Address { .. } => Exit::Device,
         _ => Exit::BadInput,
     }
 }

@@ -3,47 +3,110 @@ use std::fmt::Write;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::device;
+use crate::agent::OpTime;
+use crate::device::Link;
+use crate::measure::Agreement;
 use crate::measure::Bench;
+use crate::measure::Gates;
 use crate::measure::Level;
 use crate::measure::Measurement;
 use crate::measure::Plan;
+use crate::measure::Progress;
+use crate::units::Micros;
 
 use super::Exit;
 use super::args::Measure;
+use super::devices;
 use super::exit::UsageError;
 use super::output;
 
 /// Longest time without a sign of life.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// Longest launch without a pause.
+const LONGEST_SUSTAINED: Micros = Micros(4.0 * 3600e6);
+
 /// Measures a model and says whether the figures can be trusted.
 pub fn run(args: &Measure, json: bool) -> anyhow::Result<Exit> {
     let level: Level = args.level.parse().map_err(|e| UsageError(format!("{e}")))?;
-    if !["tract", "ort"].contains(&args.runtime.as_str()) {
+    if !["tract", "ort"].contains(&args.runtime.split(':').next().unwrap_or_default()) {
         let text = format!("`{}` is not a runtime; there are tract and ort", args.runtime);
         return Err(UsageError(text).into());
     }
-    let device = device::parse(&args.device)?;
-    let plan = Plan::of(level);
-    let (mut bench, missing) = Bench::open_or_tract(device, &args.runtime, args.threads)?;
+    let runtime = devices::with_provider(&args.runtime, args.provider.as_deref())?;
+    let (entry, device) = devices::connect(&args.device, args.agent.clone())?;
+    let mut plan = Plan::of(level);
+    if let Some(hz) = args.paced {
+        plan = plan.paced(hz);
+    }
+    if let Some(duration) = args.sustained {
+        if duration > LONGEST_SUSTAINED {
+            let text = format!("{duration} without a pause; {LONGEST_SUSTAINED} at most");
+            return Err(UsageError(text).into());
+        }
+        plan = plan.sustained(Duration::from_secs_f64(duration.0 / 1e6));
+    }
+    let threads = args.threads.or(entry.profile.threads.map(|n| n as usize)).unwrap_or(1);
+    let (bench, missing) = Bench::open_or_tract(device, &runtime, threads)?;
+    let mut bench = bench.with_gates(Gates::from(&entry.profile));
     if let Some(missing) = missing {
         output::note(&format!("warning: {missing}; tract is used instead"));
     }
-    let found = bench.measure_watched(&args.model, &plan, &mut tell_now_and_then())?;
+    let mut found = bench.measure_watched(&args.model, &plan, &mut tell_now_and_then())?;
+    let is_reference = entry.link == Link::Local && bench.runtime().name == "tract";
+    if !is_reference {
+        found.agreement = compared(&bench, args)?;
+    }
+    if args.per_op {
+        match bench.per_op(&args.model) {
+            Ok(ops) => found.per_op = Some(ops),
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                output::note(&format!("its operations were not timed: {error:#}"));
+            }
+        }
+    }
     match json {
         true => output::result(&found.to_json()),
-        false => output::result(&text(&found)),
+        false => output::plain(&text(&found)),
     }
 }
 
-/// Says how far it is, but not oftener than every few seconds.
-fn tell_now_and_then() -> impl FnMut(u32, u32) {
+/// The outputs against those of tract on this machine; a note says why they could not be compared.
+fn compared(bench: &Bench, args: &Measure) -> anyhow::Result<Option<Agreement>> {
+    let (_, here) = devices::connect("local", None)?;
+    let compared = Bench::open(here, "tract", 1).and_then(|here| bench.compare(&args.model, &here));
+    match compared {
+        Ok(agreement) => Ok(Some(agreement)),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            output::note(&format!("its outputs were not compared with this machine's: {error:#}"));
+            Ok(None)
+        }
+    }
+}
+
+/// Says what goes on: launches and waiting not oftener than every few seconds.
+fn tell_now_and_then() -> impl FnMut(&Progress) {
     let mut last = Instant::now();
-    move |done, of| {
-        if last.elapsed() > SILENCE {
-            output::note(&format!("{done} of {of} launches are done"));
+    move |progress| {
+        let is_news = matches!(progress, Progress::Again { .. });
+        if is_news || last.elapsed() > SILENCE {
+            output::note(&told(progress));
             last = Instant::now();
+        }
+    }
+}
+
+fn told(progress: &Progress) -> String {
+    match progress {
+        Progress::Launch { done, of } => format!("{done} of {of} launches are done"),
+        Progress::Again { attempt, of } => {
+            format!("it was noisy and is measured again: attempt {attempt} of {of}")
+        }
+        Progress::Cooling { heat, limit_c, waited } => {
+            let waited = waited.as_secs();
+            format!("{heat}, it begins at {limit_c} °C: waited {waited} s so far")
         }
     }
 }
@@ -64,8 +127,7 @@ fn text(found: &Measurement) -> String {
     reasons.iter().for_each(|reason| {
         let _ = writeln!(text, "  {reason}");
     });
-    let samples = found.samples();
-    let _ = writeln!(text, "\n  {} launches, {} samples", found.launches.len(), samples.len());
+    let _ = writeln!(text, "\n{}", amount(found));
     let mut row = |name: &str, value: Option<String>, note: String| {
         let value = value.unwrap_or_else(|| "n too small".to_owned());
         let _ = writeln!(text, "  {name:<12} {value:>12}  {note}");
@@ -87,5 +149,90 @@ fn text(found: &Measurement) -> String {
     let note = memory.map(|m| format!("peak {} minus the runtime's {}", m.peak, m.baseline));
     let cost = memory.map_or("unknown".to_owned(), |m| m.cost.to_string());
     row("memory", Some(cost), note.unwrap_or_default());
+    if let Some(sustained) = &found.sustained {
+        let since = sustained.throttled_after_s;
+        let since =
+            since.map_or("not throttled".to_owned(), |s| format!("throttled after {s:.0} s"));
+        let drop = format!("{:+.1} %", sustained.drop_percent);
+        row(
+            "sustained",
+            Some(drop),
+            format!("in {:.0} s without a pause, {since}", sustained.seconds),
+        );
+    }
+    if let Some(Agreement { reference, gap: Some(gap), tolerance }) = &found.agreement {
+        let note = format!("largest gap to {reference}, {tolerance} is allowed");
+        row("outputs", Some(format!("{gap:.1e}")), note);
+    }
+    if let Some(ops) = &found.per_op {
+        text.push_str(&per_op(ops));
+    }
     text.trim_end().to_owned()
+}
+
+/// The slowest operations.
+fn per_op(ops: &[OpTime]) -> String {
+    let all: f64 = ops.iter().map(|op| op.us).sum();
+    let mut text =
+        "\n  slowest operations (not for comparing models: looking costs time)\n".to_owned();
+    for op in ops.iter().take(10) {
+        let share = 100.0 * op.us / all.max(f64::MIN_POSITIVE);
+        let provider = op.provider.as_ref().map_or(String::new(), |p| format!(" ({p})"));
+        let (us, what) = (Micros(op.us).to_string(), &op.op);
+        let _ = writeln!(text, "  {us:>12} {share:>5.1} %  {what}{provider}  {}", op.name);
+    }
+    text
+}
+
+/// How much was measured, and how far it lies apart.
+fn amount(found: &Measurement) -> String {
+    let (launches, samples) = (found.launches.len(), found.samples().len());
+    let (runs, timed) = (found.runs(), found.timed());
+    let mut text = format!("  {launches} launches, {runs} runs in {timed}, {samples} samples kept");
+    if let Some(hz) = found.paced_hz {
+        let _ = write!(text, "; paced: {hz} runs a second");
+    }
+    if found.attempts > 1 {
+        let _ = write!(text, "; the least noisy of {} attempts", found.attempts);
+    }
+    let percent = |deviation: f64| format!("{:.1} %", 100.0 * deviation);
+    if let (Some(launches), Some(within)) = (found.launch_deviation(), found.within_deviation()) {
+        let (launches, within, n) = (percent(launches), percent(within), found.outliers());
+        let _ = write!(
+            text,
+            "\n  launches vary by {launches}, runs within one by {within}; {n} outliers"
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::device::Fake;
+    use crate::measure::measure;
+
+    #[test]
+    fn a_person_is_told_how_much_was_measured_and_how_far_it_lies_apart() {
+        let model = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(model.path(), [7; 80_000]).unwrap();
+        let plan = Plan::of(Level::Search);
+        let mut found = measure(Arc::new(Fake), model.path(), &plan, "metronome", 1).unwrap();
+        let said = text(&found);
+        for part in [
+            " 1 thread: stable\n",
+            "\n  14 launches, ",
+            " runs in 1.00",
+            " samples kept\n",
+            "\n  launches vary by 0.",
+            "; 0 outliers\n",
+            "\n  p99 ",
+        ] {
+            assert!(said.contains(part), "`{part}` is missing in:\n{said}");
+        }
+        found.attempts = 2;
+        assert!(text(&found).contains("kept; the least noisy of 2 attempts\n"));
+    }
 }

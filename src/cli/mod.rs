@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything else to standard error.
 mod args;
+mod devices;
 mod doctor;
 mod exit;
 mod export;
@@ -62,6 +63,7 @@ fn dispatch(args: Args) -> anyhow::Result<Exit> {
         Command::Export(export) => inspect::export(&export, json),
         Command::Report(report) => inspect::report(&report, json),
         Command::Measure(measure) => measure::run(&measure, json),
+        Command::Devices(devices) => devices::run(devices, json),
         Command::Datasets => lists::datasets(json),
         Command::Strategies => lists::strategies(json),
         Command::Morphisms => lists::morphisms(json),

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use crate::data::DataError;
 use crate::device::DeviceError;
+use crate::device::ProfileError;
 use crate::engine::EngineError;
 use crate::measure::MeasureError;
 use crate::store::StoreError;
@@ -14,6 +15,11 @@ use super::Exit;
 /// Writes a result to standard output. A reader that went away is no error.
 pub fn result(text: &str) -> anyhow::Result<Exit> {
     raw(format!("{}\n", text.trim_end()).as_bytes())
+}
+
+/// As [`result`], of a text without colours that holds what devices and models say.
+pub fn plain(text: &str) -> anyhow::Result<Exit> {
+    result(&printable(text))
 }
 
 /// As [`result`], byte by byte.
@@ -27,7 +33,12 @@ pub fn raw(bytes: &[u8]) -> anyhow::Result<Exit> {
 
 /// Writes something that is not a result.
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(text));
+}
+
+/// Without what would move the cursor or change colours: devices and models choose names and texts.
+fn printable(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && !matches!(c, '\n' | '\t'), "\u{fffd}")
 }
 
 /// Writes an error with its causes and the way out.
@@ -57,6 +68,7 @@ fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     let known = known.or_else(|| cause.downcast_ref::<StoreError>()?.hint().map(str::to_owned));
     let known = known.or_else(|| cause.downcast_ref::<MeasureError>()?.hint().map(str::to_owned));
     let known = known.or_else(|| cause.downcast_ref::<DeviceError>()?.hint().map(str::to_owned));
+    let known = known.or_else(|| cause.downcast_ref::<ProfileError>()?.hint().map(str::to_owned));
     known.or_else(|| cause.downcast_ref::<EngineError>()?.hint().map(str::to_owned))
 }
 

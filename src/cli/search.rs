@@ -12,7 +12,6 @@ use serde_json::json;
 use crate::data;
 use crate::data::DataSet;
 use crate::data::Samples;
-use crate::device;
 use crate::device::Transport;
 use crate::engine::Budget;
 use crate::engine::ConfigError;
@@ -25,6 +24,7 @@ use crate::engine::Parts;
 use crate::engine::RunConfig;
 use crate::engine::StopReason;
 use crate::measure::Bench;
+use crate::measure::Gates;
 use crate::pareto::Objective;
 use crate::pareto::Reference;
 use crate::search::Acceptance;
@@ -37,6 +37,7 @@ use crate::train::Trainer;
 use super::Exit;
 use super::args::Search;
 use super::args::Voice;
+use super::devices;
 use super::exit::UsageError;
 use super::inspect;
 use super::output;
@@ -55,7 +56,7 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     if args.dry_run {
         return dry_run(&args, &config, earlier.as_ref(), voice.json);
     }
-    let transport = device::parse(&config.device)?;
+    let (entry, transport) = devices::connect(&config.device, args.agent.clone())?;
     let interrupted = watch_interrupt()?;
     // A store that another search writes to is found out before its measurements are disturbed.
     let held = args.store.exists().then(|| open_store(&args.store)).transpose()?;
@@ -65,6 +66,7 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     let data = load(&config)?;
     say_notes(&data);
     let bench = open_bench(transport, &config, earlier.as_ref())?;
+    let bench = bench.with_gates(Gates::from(&entry.profile));
     let runtime = runtime_of(&bench);
     // A new one is made last, so that a slip leaves none behind.
     let mut store = match held {
@@ -211,6 +213,7 @@ fn apply(args: &Search, config: &mut RunConfig) -> anyhow::Result<()> {
     set(&mut config.data, &args.data);
     set(&mut config.device, &args.device);
     set(&mut config.runtime, &args.runtime);
+    config.runtime = devices::with_provider(&config.runtime, args.provider.as_deref())?;
     set(&mut config.training.trainer, &args.trainer);
     set(&mut config.search.strategy, &args.strategy);
     config.split.limit = args.data_limit.or(config.split.limit);

@@ -1,19 +1,57 @@
-//! How devices are called.
+//! From what the user calls a device to the way there.
 use std::sync::Arc;
 
+use super::Adb;
+use super::Catalogue;
 use super::DeviceError;
+use super::Entry;
+use super::Link;
 use super::Local;
+use super::ProfileError;
+use super::Remote;
+use super::Runners;
+use super::Shell;
+use super::Ssh;
 use super::Transport;
 
-/// The transport to `address`.
+/// The device called `address`: a name of the catalogue, or what [`Link::parse`] reads.
 ///
 /// # Errors
 ///
-/// [`DeviceError::UnknownAddress`], and [`DeviceError::NotStarted`] if this program cannot find
-/// its own file.
-pub fn parse(address: &str) -> Result<Arc<dyn Transport>, DeviceError> {
-    match address {
-        "local" => Ok(Arc::new(Local::this_program()?)),
-        other => Err(DeviceError::UnknownAddress { text: other.to_owned() }),
+/// As for [`Link::parse`].
+pub fn find(catalogue: &Catalogue, address: &str) -> Result<Entry, ProfileError> {
+    match catalogue.get(address) {
+        Some(entry) => Ok(entry.clone()),
+        None => Link::parse(address).map(Entry::of),
     }
+}
+
+/// The way to a device; nothing is started yet.
+///
+/// # Errors
+///
+/// [`DeviceError::NotStarted`] if this program cannot find its own file, and
+/// [`DeviceError::UnknownAddress`] for a name that `ssh` or `adb` would misread.
+pub fn connect(entry: &Entry, runners: Runners) -> Result<Arc<dyn Transport>, DeviceError> {
+    match &entry.link {
+        Link::Local => {
+            let local = match runners.given {
+                Some(given) => Local::program(given, ["agent"]),
+                None => Local::this_program()?,
+            };
+            Ok(Arc::new(local.with_name(&entry.name)))
+        }
+        Link::Ssh { host, port } => {
+            remote(entry, Ssh::new(host, *port)?.with_name(&entry.name), runners)
+        }
+        Link::Adb { serial } => remote(entry, Adb::new(serial)?.with_name(&entry.name), runners),
+    }
+}
+
+fn remote<S: Shell + 'static>(
+    entry: &Entry,
+    shell: S,
+    runners: Runners,
+) -> Result<Arc<dyn Transport>, DeviceError> {
+    Ok(Arc::new(Remote::new(shell, runners, entry.workdir(), entry.max_bytes().0)?))
 }

@@ -1,5 +1,6 @@
 //! What can go wrong between the host and a device.
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::agent::Refusal;
@@ -9,7 +10,10 @@ use crate::agent::Refusal;
 #[non_exhaustive]
 pub enum DeviceError {
     /// No transport reads this address.
-    #[error("`{text}` is not the address of a device; `local` is this machine")]
+    #[error(
+        "`{text}` is not a device: there are local, ssh:HOST, ssh:HOST:PORT, adb:SERIAL, and the \
+         names in devices.toml"
+    )]
     UnknownAddress {
         /// What was read.
         text: String,
@@ -35,6 +39,99 @@ pub enum DeviceError {
         doing: String,
         /// The limit that was hit.
         timeout: Duration,
+    },
+
+    /// The device is not there, or does not let this user in.
+    #[error("{address} cannot be reached: {}", or_silence(complaint))]
+    Absent {
+        /// As [`Transport::address`](super::Transport::address) gives it.
+        address: String,
+        /// What it probably is.
+        absence: Absence,
+        /// In the words of `ssh` or `adb`.
+        complaint: String,
+    },
+
+    /// The device was there, and went away.
+    #[error("the link to {address} was lost while it should {doing}{}", tail(complaint))]
+    Gone {
+        /// As [`Transport::address`](super::Transport::address) gives it.
+        address: String,
+        /// E.g. `time m.onnx`.
+        doing: String,
+        /// In the words of `ssh` or `adb`.
+        complaint: String,
+    },
+
+    /// Somebody else measures on the device.
+    #[error("{address} is in use by {owner}")]
+    Busy {
+        /// As [`Transport::address`](super::Transport::address) gives it.
+        address: String,
+        /// User, host and process, as they said it.
+        owner: String,
+    },
+
+    /// Nothing can be written on the device.
+    #[error("cannot write in `{folder}` on {address}: {reason}")]
+    NotWritable {
+        /// As [`Transport::address`](super::Transport::address) gives it.
+        address: String,
+        /// The work folder.
+        folder: String,
+        /// In the device's words.
+        reason: String,
+    },
+
+    /// The model is too large for the bound of the work folder.
+    #[error("there is no room on {address}: {reason}")]
+    NoRoom {
+        /// As [`Transport::address`](super::Transport::address) gives it.
+        address: String,
+        /// In the runner's words.
+        reason: String,
+    },
+
+    /// A file arrived damaged, twice.
+    #[error("`{name}` arrives damaged on {address}: {reason}")]
+    Damaged {
+        /// As [`Transport::address`](super::Transport::address) gives it.
+        address: String,
+        /// Its name there.
+        name: String,
+        /// What differs.
+        reason: String,
+    },
+
+    /// There is no runner for this kind of processor.
+    #[error("there is no runner for {arch}, which {address} needs; looked for {searched}")]
+    NoRunner {
+        /// As [`Transport::address`](super::Transport::address) gives it.
+        address: String,
+        /// As `uname -m` says it.
+        arch: String,
+        /// Files that are not there.
+        searched: String,
+    },
+
+    /// The file that was given as runner is not one for the device.
+    #[error("`{}` is no runner for {address}: {reason}", path.display())]
+    WrongRunner {
+        /// As [`Transport::address`](super::Transport::address) gives it.
+        address: String,
+        /// Which file.
+        path: PathBuf,
+        /// E.g. `it is for x86_64, the device is aarch64`.
+        reason: String,
+    },
+
+    /// A file of this machine that should go to the device cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    NotRead {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
 
     /// The agent was ended by a signal.
@@ -85,11 +182,74 @@ pub enum DeviceError {
     },
 }
 
+/// Why a device is not there, as far as `ssh` or `adb` tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// Its name means nothing here.
+    NoSuchHost,
+    /// Its key is not the known one, or not known yet.
+    HostKey,
+    /// It does not accept this user or this computer.
+    NotLetIn,
+    /// This user may not use the USB device.
+    NoPermission,
+    /// It does not answer.
+    Offline,
+    /// The phone is plugged in, but does not answer.
+    PhoneOffline,
+    /// No such phone is connected.
+    NotPlugged,
+    /// None of these.
+    Unknown,
+}
+
+impl Absence {
+    /// What the user can do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Absence::NoSuchHost => "is the name right? `ssh HOST` must work with it",
+            Absence::HostKey => {
+                "connect once with `ssh HOST` and check the key it shows; citronade never skips \
+                 that check"
+            }
+            Absence::NotLetIn => {
+                "ssh: `ssh HOST` must work without a question (`ssh-copy-id HOST`, or a key in \
+                 the agent); phone: unlock it and accept this computer's key"
+            }
+            Absence::NoPermission => {
+                "allow it with a udev rule: SUBSYSTEM==\"usb\", ATTR{idVendor}==\"18d1\", \
+                 MODE=\"0660\", GROUP=\"plugdev\" in /etc/udev/rules.d/51-android.rules \
+                 (`lsusb` tells the vendor), then plug it in again"
+            }
+            Absence::Offline => "is it switched on and in this network, and does its sshd run?",
+            Absence::PhoneOffline => "unplug it and plug it in again, or `adb reconnect offline`",
+            Absence::NotPlugged => {
+                "`adb devices` lists what is there; switch USB debugging on, try another cable"
+            }
+            Absence::Unknown => "try it by hand: `ssh HOST`, or `adb devices`",
+        }
+    }
+}
+
 impl DeviceError {
     /// What the user can do about it; printed by the CLI under the error.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::UnknownAddress { .. } => Some("leave `--device` out to measure on this machine"),
+            Self::Absent { absence, .. } => Some(absence.hint()),
+            Self::Gone { .. } => Some("is it still on, and the cable or network in order?"),
+            Self::Busy { .. } => Some("wait for it, or stop it: one measurement at a time"),
+            Self::NotWritable { .. } => {
+                Some("make room there, or name another `workdir` for the device")
+            }
+            Self::NoRoom { .. } => Some("set `max_mb` for the device in devices.toml"),
+            Self::Damaged { .. } => Some("try another cable or port; a full disk does this too"),
+            Self::NoRunner { .. } => Some(
+                "build it with `cargo build --release --no-default-features --features ort --bin \
+                 citronade-agent` for that processor (docs/devices.md), or name it with --agent",
+            ),
+            Self::WrongRunner { .. } => Some("docs/devices.md says how runners are built"),
+            Self::NotRead { .. } => None,
             Self::NotStarted { .. } => Some("is the program there, and may it be executed?"),
             Self::Hung { .. } => {
                 Some("the model may be too slow for this device, or the machine too busy")
@@ -98,7 +258,7 @@ impl DeviceError {
                 Some("the model may need more memory than is free on the device")
             }
             Self::Crashed { .. } | Self::Ended { .. } => {
-                Some("`citronade doctor` shows whether the runner works at all")
+                Some("`citronade devices check NAME` shows whether the runner works at all")
             }
             Self::Garbage { .. } => Some("use the same version of citronade on both sides"),
             Self::Refused { kind: Refusal::Runtime, .. } => {
@@ -113,6 +273,15 @@ impl DeviceError {
         match self {
             Self::Hung { .. } | Self::Crashed { .. } | Self::Ended { .. } => true,
             Self::UnknownAddress { .. }
+            | Self::Absent { .. }
+            | Self::Gone { .. }
+            | Self::Busy { .. }
+            | Self::NotWritable { .. }
+            | Self::NoRoom { .. }
+            | Self::Damaged { .. }
+            | Self::NoRunner { .. }
+            | Self::WrongRunner { .. }
+            | Self::NotRead { .. }
             | Self::NotStarted { .. }
             | Self::Garbage { .. }
             | Self::Refused { .. } => false,
@@ -123,27 +292,87 @@ impl DeviceError {
     pub fn concerns_every_model(&self) -> bool {
         match self {
             Self::UnknownAddress { .. }
+            | Self::Absent { .. }
+            | Self::Gone { .. }
+            | Self::Busy { .. }
+            | Self::NotWritable { .. }
+            | Self::Damaged { .. }
+            | Self::NoRunner { .. }
+            | Self::WrongRunner { .. }
             | Self::NotStarted { .. }
             | Self::Garbage { .. }
+            // What a shell says that does not find a program, or may not start it.
+            | Self::Ended { status: Some(126 | 127), .. }
             | Self::Refused { kind: Refusal::Request | Refusal::Runtime, .. } => true,
             Self::Hung { .. }
             | Self::Crashed { .. }
             | Self::Ended { .. }
+            | Self::NotRead { .. }
+            | Self::NoRoom { .. }
             | Self::Refused { kind: Refusal::Model, .. } => false,
+        }
+    }
+
+    /// Whether the device is away or taken, and may come back: waiting can help.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Absent { absence, .. } => match absence {
+                Absence::Offline
+                | Absence::PhoneOffline
+                | Absence::NotPlugged
+                | Absence::Unknown => true,
+                Absence::NoSuchHost
+                | Absence::HostKey
+                | Absence::NotLetIn
+                | Absence::NoPermission => false,
+            },
+            Self::Gone { .. } | Self::Busy { .. } => true,
+            Self::NotWritable { reason, .. } => {
+                ["No space left", "uota exceeded"].iter().any(|known| reason.contains(known))
+            }
+            Self::UnknownAddress { .. }
+            | Self::NoRoom { .. }
+            | Self::Damaged { .. }
+            | Self::NoRunner { .. }
+            | Self::WrongRunner { .. }
+            | Self::NotRead { .. }
+            | Self::NotStarted { .. }
+            | Self::Hung { .. }
+            | Self::Crashed { .. }
+            | Self::Ended { .. }
+            | Self::Garbage { .. }
+            | Self::Refused { .. } => false,
         }
     }
 
     /// Whether the model is to blame, and the device is fine.
     pub fn is_the_models_fault(&self) -> bool {
         match self {
-            Self::Refused { kind: Refusal::Model, .. } | Self::Crashed { .. } => true,
+            Self::Refused { kind: Refusal::Model, .. }
+            | Self::Crashed { .. }
+            | Self::NotRead { .. } => true,
             Self::Refused { kind: Refusal::Request | Refusal::Runtime, .. }
             | Self::Hung { .. }
             | Self::Ended { .. }
             | Self::UnknownAddress { .. }
+            | Self::Absent { .. }
+            | Self::Gone { .. }
+            | Self::Busy { .. }
+            | Self::NotWritable { .. }
+            | Self::NoRoom { .. }
+            | Self::Damaged { .. }
+            | Self::NoRunner { .. }
+            | Self::WrongRunner { .. }
             | Self::NotStarted { .. }
             | Self::Garbage { .. } => false,
         }
+    }
+}
+
+fn or_silence(complaint: &str) -> &str {
+    match complaint.trim() {
+        "" => "nothing was said why",
+        text => text,
     }
 }
 

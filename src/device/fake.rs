@@ -1,4 +1,5 @@
 //! An agent inside this process.
+use std::env;
 use std::io;
 use std::io::Read;
 use std::io::Write;
@@ -29,6 +30,10 @@ impl Transport for Fake {
         "fake".to_owned()
     }
 
+    fn look(&self) -> Result<String, DeviceError> {
+        Ok(env::consts::ARCH.to_owned())
+    }
+
     fn spawn(&self) -> Result<Pipe, DeviceError> {
         let answers = Answers::default();
         Ok(Pipe {
@@ -37,6 +42,10 @@ impl Transport for Fake {
             immediate: true,
             process: Box::new(Nothing),
         })
+    }
+
+    fn lock_folder(&self) -> Option<String> {
+        None
     }
 }
 

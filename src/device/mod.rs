@@ -2,21 +2,46 @@
 //!
 //! A [`Transport`] moves bytes; it knows neither models nor measurements. A [`Runner`] is one
 //! launch of the agent: it holds every answer to a deadline (unless the pipe answers at once), and
-//! when it is dropped the process is gone, whatever state it was in.
+//! when it is dropped the process is gone, whatever state it was in. A [`Profile`] is what is known
+//! of a device before it is asked; the [`Catalogue`] holds the user's own devices.
+mod adb;
 mod address;
+mod catalogue;
 mod error;
 mod fake;
 mod local;
+mod process;
+mod profile;
+mod remote;
 mod runner;
+mod runners;
+mod shell;
+mod ssh;
 
 use std::io::Read;
 use std::io::Write;
+use std::path::Path;
 
-pub use address::parse;
+pub use adb::Adb;
+pub use address::connect;
+pub use address::find;
+pub use catalogue::Catalogue;
+pub use catalogue::Entry;
+pub use catalogue::Link;
+pub use error::Absence;
 pub use error::DeviceError;
 pub use fake::Fake;
 pub use local::Local;
+pub use profile::Profile;
+pub use profile::ProfileError;
+pub use profile::Require;
+pub use profile::Thermal;
+pub use remote::Remote;
+pub use remote::part;
 pub use runner::Runner;
+pub use runners::Runners;
+pub use shell::Shell;
+pub use ssh::Ssh;
 
 /// A way to reach one device.
 ///
@@ -26,12 +51,36 @@ pub trait Transport: Send + Sync {
     /// How the device is addressed, e.g. `local`.
     fn address(&self) -> String;
 
+    /// Is it there? Says what kind of processor it has, and leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// Those of a device that is away.
+    fn look(&self) -> Result<String, DeviceError>;
+
     /// Starts a fresh agent.
     ///
     /// # Errors
     ///
-    /// [`DeviceError::NotStarted`] if it cannot be started.
+    /// [`DeviceError::NotStarted`] if it cannot be started, and those of a device that is away.
     fn spawn(&self) -> Result<Pipe, DeviceError>;
+
+    /// Brings a file of this machine, whose hash is `blake3`, to where the agent can read it, and
+    /// says how the agent shall call it.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError::NotRead`], [`DeviceError::NotWritable`], [`DeviceError::Damaged`], and those
+    /// of a device that is away.
+    fn place(&self, file: &Path, blake3: &str) -> Result<String, DeviceError> {
+        let _ = blake3;
+        let path = std::path::absolute(file)
+            .map_err(|source| DeviceError::NotRead { path: file.to_owned(), source })?;
+        Ok(path.to_string_lossy().into_owned())
+    }
+
+    /// Folder of the lock that all who measure on the device share; `None` if nobody else can.
+    fn lock_folder(&self) -> Option<String>;
 }
 
 /// A running agent: its two ends and its process.
@@ -64,4 +113,6 @@ pub struct End {
     pub signal: Option<i32>,
     /// Last lines it wrote to standard error.
     pub stderr_tail: String,
+    /// How it ended is not known: it is on a device that cannot be reached any more.
+    pub link_lost: bool,
 }

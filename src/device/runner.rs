@@ -75,6 +75,11 @@ impl Runner {
         })
     }
 
+    /// Where it runs.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Asks for `task` and waits for the answer, for `timeout` at most; an agent that is late, or
     /// not there any more, is not to be asked again.
     ///
@@ -101,7 +106,7 @@ impl Runner {
     /// A pipe that is broken shows itself when the answer is awaited.
     fn send(&mut self, task: Task) {
         self.last_id += 1;
-        let request = Request { protocol: PROTOCOL, id: self.last_id, task };
+        let request = Request { protocol: task.since(), id: self.last_id, task };
         let mut line = serde_json::to_vec(&request).expect("numbers and texts can be written");
         line.push(b'\n');
         if let Some(requests) = &mut self.requests {
@@ -121,7 +126,10 @@ impl Runner {
             return Err(garbage(format!("a line has more than {MAX_LINE} bytes")));
         }
         let reply: Reply = serde_json::from_slice(line).map_err(|e| garbage(e.to_string()))?;
-        if (reply.protocol, reply.id) != (PROTOCOL, self.last_id) && reply.id != 0 {
+        if reply.protocol > PROTOCOL {
+            return Err(garbage(format!("it speaks protocol {}, not {PROTOCOL}", reply.protocol)));
+        }
+        if reply.id != self.last_id && reply.id != 0 {
             return Err(garbage(format!("it answers request {} of {}", reply.id, self.last_id)));
         }
         Ok(reply.answer)
@@ -132,6 +140,7 @@ impl Runner {
         let (end, address) = (self.process.end(), self.address.clone());
         let stderr_tail = end.stderr_tail;
         match end.signal {
+            _ if end.link_lost => DeviceError::Gone { address, doing, complaint: stderr_tail },
             Some(signal) => DeviceError::Crashed { address, doing, signal, stderr_tail },
             None => DeviceError::Ended { address, doing, status: end.status, stderr_tail },
         }
@@ -156,6 +165,8 @@ fn describe(task: &Task) -> String {
             None => "weigh the runtime".to_owned(),
         },
         Task::Run(request) => format!("run `{}`", request.model),
+        Task::PerOp(request) => format!("time the operations of `{}`", request.model),
+        Task::Hold(_) => "keep the device for this measurement".to_owned(),
     }
 }
 

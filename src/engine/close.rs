@@ -64,7 +64,7 @@ impl Engine {
             let level = Level::Screen;
             self.lanes.measure(MeasureJob { candidate: *id, round, model, level });
         }
-        let mut rounds = Vec::new();
+        let (mut rounds, mut paused) = (Vec::new(), false);
         while self.lanes.measuring > 0 {
             let done = self.lanes.wait(TICK);
             if done.is_empty() {
@@ -72,6 +72,7 @@ impl Engine {
             }
             for done in done {
                 if let Done::Paused(why) = &done {
+                    paused = true;
                     watch(&Event::Paused(why.clone()), &self.state);
                 }
                 let Done::Measured(_, result) = done else { continue };
@@ -91,8 +92,13 @@ impl Engine {
                 self.stop_lanes.store(true, Ordering::Relaxed);
                 return Ok(None);
             }
+            // The members stand without these rounds; a device that is away must not keep the run.
+            let is_over = self.config.budget.seconds.is_some_and(|most| self.seconds() >= most);
+            if paused && is_over {
+                self.stop_lanes.store(true, Ordering::Relaxed);
+            }
         }
-        if n > 0 {
+        if n > 0 && !paused {
             self.seconds_a_round = started.elapsed().as_secs_f64() / n as f64;
         }
         rounds.sort_by_key(|m| m.candidate);

@@ -13,6 +13,8 @@ use crate::units::Bytes;
 use crate::units::Fraction;
 use crate::units::Macs;
 use crate::units::Micros;
+use crate::units::nearest;
+use crate::units::with_suggestion;
 
 /// Everything that decides a run, besides the store and the device it runs on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -205,7 +207,7 @@ impl RunConfig {
     ///
     /// [`ConfigError::Toml`] with line and column.
     pub fn from_toml(text: &str) -> Result<RunConfig, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError::Toml(with_suggestion(error.to_string())))
+        toml::from_str(text).map_err(|error| ConfigError::Toml(with_suggestion(&error.to_string())))
     }
 
     /// Decides whether the values make sense together.
@@ -237,7 +239,9 @@ impl RunConfig {
         }
         let known = crate::search::STRATEGIES.iter().map(|(name, _)| *name);
         one_of("search.strategy", &self.search.strategy, known)?;
-        one_of("runtime", &self.runtime, ["tract", "ort", "metronome"])?;
+        // `ort:PROVIDER` is checked by the device that has it or not.
+        let runtime = if self.runtime.starts_with("ort:") { "ort" } else { &self.runtime };
+        one_of("runtime", runtime, ["tract", "ort", "metronome"])?;
         one_of("training.trainer", &self.training.trainer, ["cpu", "formula"])?;
         let share = self.training.share_of_refinement;
         if !(0.0..=0.9).contains(&share) {
@@ -298,42 +302,6 @@ fn one_of<'a>(
         wanted.push_str(&format!("; did you mean `{near}`?"));
     }
     Err(ConfigError::Value { key, found: format!("`{found}`"), wanted })
-}
-
-/// Adds "did you mean" to serde's message on an unknown field.
-fn with_suggestion(message: String) -> String {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let suggestion = match (message.contains("unknown field"), quoted.as_slice()) {
-        (true, [found, known @ ..]) => nearest(found, known),
-        _ => None,
-    };
-    match suggestion {
-        Some(near) => format!("{}\ndid you mean `{near}`?", message.trim_end()),
-        None => message.trim_end().to_owned(),
-    }
-}
-
-/// The name with the smallest edit distance, if it is small enough to be a slip.
-pub fn nearest<'a>(found: &str, names: &[&'a str]) -> Option<&'a str> {
-    let distance = |name: &str| edit_distance(found, name);
-    let near = names.iter().copied().min_by_key(|name| distance(name))?;
-    (distance(near) <= 1 + found.len() / 4).then_some(near)
-}
-
-/// Levenshtein distance.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let cost = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = cost.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 impl FromStr for Limit {

@@ -107,7 +107,8 @@ pub enum Done {
     Panicked(Lane, CandidateId, String),
     /// The job was dropped because the run stops.
     Dropped(Lane),
-    /// There is no room for the model that is to be measured; the lane waits and tries again.
+    /// There is no room for the model that is to be measured, or the device is away, taken or too hot;
+    /// the lane waits and tries again.
     Paused(String),
 }
 
@@ -246,7 +247,7 @@ impl MeasureLane {
         };
         let result = loop {
             match self.gauge.measure(&bytes, job.level) {
-                Err(error) if error.is_full() => {
+                Err(error) if error.may_pass() => {
                     if self.done.send(Done::Paused(whole(&error))).is_err() || !self.wait() {
                         return Done::Dropped(Lane::Measure);
                     }

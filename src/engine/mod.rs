@@ -28,7 +28,6 @@ pub use config::Limit;
 pub use config::RunConfig;
 pub use config::SearchConfig;
 pub use config::TrainingConfig;
-pub use config::nearest;
 pub use develop::DevelopError;
 pub use develop::Developed;
 pub use develop::Material;

@@ -3,13 +3,20 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
 
 use crate::agent::Answer;
+use crate::agent::Fill;
 use crate::agent::Hello;
 use crate::agent::MemoryRequest;
 use crate::agent::MemoryUse;
+use crate::agent::OpTime;
+use crate::agent::Outputs;
+use crate::agent::PerOpRequest;
+use crate::agent::RunRequest;
 use crate::agent::RuntimeFacts;
 use crate::agent::Task;
 use crate::agent::TimeRequest;
@@ -17,18 +24,29 @@ use crate::device::DeviceError;
 use crate::device::Runner;
 use crate::device::Transport;
 
+use super::agreement::Agreement;
 use super::error::MeasureError;
 use super::error::NO_MODEL;
+use super::gates::Gated;
+use super::gates::Gates;
+use super::gates::Heat;
+use super::hold::Hold;
 use super::measurement::Launch;
 use super::measurement::Measurement;
 use super::measurement::ModelFile;
 use super::plan::Level;
 use super::plan::Plan;
+use super::plausible;
 use super::repeat::Noise;
 use super::repeat::NoiseLearner;
+use super::sustained::Sustained;
+use super::verdict::Verdict;
 
 /// How long the agent may take to say who it is, looking for runtimes included.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs that count when operations are timed.
+const RUNS_PER_OP: u32 = 20;
 
 /// Launches that weigh the runtime itself, once for each bench.
 const BASELINE_LAUNCHES: u32 = 3;
@@ -44,6 +62,35 @@ pub struct Bench {
     threads: usize,
     baseline: Vec<MemoryUse>,
     noise: NoiseLearner,
+    gates: Gates,
+}
+
+/// What [`Bench::measure_watched`] tells while it measures.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress {
+    /// A launch begins.
+    Launch {
+        /// Launches that are done.
+        done: u32,
+        /// Launches in all, if it need not be measured again.
+        of: u32,
+    },
+    /// It was noisy, and is measured once more.
+    Again {
+        /// Which attempt begins; the first is 1.
+        attempt: u32,
+        /// The last that may be.
+        of: u32,
+    },
+    /// The device is too hot and is waited for.
+    Cooling {
+        /// The hottest zone that counts.
+        heat: Heat,
+        /// At which temperature it begins, °C.
+        limit_c: f64,
+        /// Since when.
+        waited: Duration,
+    },
 }
 
 /// Measures one model; [`Bench`] is for more than one.
@@ -75,7 +122,9 @@ impl Bench {
         let hello = greet(&*transport)?;
         let runtime = choose(&hello, &transport.address(), runtime)?;
         let (baseline, noise) = (Vec::new(), NoiseLearner::default());
-        let mut bench = Bench { transport, hello, runtime, threads, baseline, noise };
+        let gates = Gates::default();
+        let mut bench = Bench { transport, hello, runtime, threads, baseline, noise, gates };
+        let _hold = bench.hold(Plan::of(Level::Screen).longest())?;
         for _ in 0..BASELINE_LAUNCHES {
             bench.baseline.push(bench.weigh(None, &Plan::of(Level::Screen))?);
         }
@@ -101,6 +150,67 @@ impl Bench {
         }
     }
 
+    /// With a look at the device before each measurement and after each of its launches.
+    pub fn with_gates(mut self, gates: Gates) -> Self {
+        self.gates = gates;
+        self
+    }
+
+    /// Times each operation of `model`, the slowest first. Looking costs time of its own: not for
+    /// comparing models.
+    ///
+    /// # Errors
+    ///
+    /// As for [`measure`](Self::measure).
+    pub fn per_op(&self, model: &Path) -> Result<Vec<OpTime>, MeasureError> {
+        let (file, plan) = (read(model)?, Plan::of(Level::Screen));
+        let visit = self.visit(model, &file, &plan)?;
+        let request = PerOpRequest {
+            model: visit.placed,
+            runtime: self.runtime.name.clone(),
+            library: self.runtime.library.clone(),
+            threads: self.threads,
+            runs: RUNS_PER_OP,
+        };
+        match self.ask(Task::PerOp(request), plan.timeout, &file.path)? {
+            Answer::PerOp(ops) => {
+                let most_us = plan.timeout.as_secs_f64() * 1e6;
+                self.believe(&file.path, plausible::ensure_possible_ops(&ops, most_us))?;
+                Ok(ops)
+            }
+            other => Err(unexpected(&*self.transport, &file.path, &other)),
+        }
+    }
+
+    /// Runs `model` once here and there, on the same inputs.
+    ///
+    /// # Errors
+    ///
+    /// As for [`measure`](Self::measure), and if one of the two cannot run it.
+    pub fn compare(&self, model: &Path, here: &Bench) -> Result<Agreement, MeasureError> {
+        let reference = here.runtime.version.as_deref().unwrap_or_default();
+        let reference =
+            format!("{} {reference} on {}", here.runtime.name, here.transport.address());
+        let [expected, found] = [here.outputs(model)?, self.outputs(model)?];
+        Ok(Agreement::of(reference, &expected, &found))
+    }
+
+    fn outputs(&self, model: &Path) -> Result<Outputs, MeasureError> {
+        let (file, plan) = (read(model)?, Plan::of(Level::Screen));
+        let visit = self.visit(model, &file, &plan)?;
+        let request = RunRequest {
+            model: visit.placed,
+            runtime: self.runtime.name.clone(),
+            library: self.runtime.library.clone(),
+            threads: self.threads,
+            fill: Fill::Scattered,
+        };
+        match self.ask(Task::Run(request), plan.timeout, &file.path)? {
+            Answer::Outputs(outputs) => Ok(outputs),
+            other => Err(unexpected(&*self.transport, &file.path, &other)),
+        }
+    }
+
     /// What the device said of itself.
     pub fn hello(&self) -> &Hello {
         &self.hello
@@ -119,17 +229,19 @@ impl Bench {
     /// Measures `model`.
     ///
     /// A launch that crashes or ends without an answer is made once more; a second time it is the
-    /// result.
+    /// result. A noisy measurement is made again, as often as the plan says and the gates let it; if
+    /// it stays noisy, the attempt that spreads least is the result.
     ///
     /// # Errors
     ///
-    /// [`MeasureError::Model`] if the file cannot be read here, else [`MeasureError::Device`].
+    /// [`MeasureError::Model`] if the file cannot be read here; [`MeasureError::TooHot`],
+    /// [`MeasureError::LowBattery`] and [`MeasureError::NotCharging`] if a gate stays closed; else
+    /// [`MeasureError::Device`].
     pub fn measure(&mut self, model: &Path, plan: &Plan) -> Result<Measurement, MeasureError> {
-        self.measure_watched(model, plan, &mut |_, _| {})
+        self.measure_watched(model, plan, &mut |_| {})
     }
 
-    /// As [`measure`](Self::measure); `watch` is told before each launch how many of how many are
-    /// done.
+    /// As [`measure`](Self::measure); `watch` is told what goes on.
     ///
     /// # Errors
     ///
@@ -138,24 +250,109 @@ impl Bench {
         &mut self,
         model: &Path,
         plan: &Plan,
-        watch: &mut dyn FnMut(u32, u32),
+        watch: &mut dyn FnMut(&Progress),
     ) -> Result<Measurement, MeasureError> {
         let file = read(model)?;
-        let all = plan.launches + plan.memory_launches;
-        let mut patience = Patience { crashes: 0 };
-        let launches = (0..plan.launches).map(|launch| {
-            watch(launch, all);
-            patience.with(|| self.time(&file, plan))
-        });
-        let launches = launches.collect::<Result<_, _>>()?;
+        let mut visit = self.visit(model, &file, plan)?;
+        let mut measurement = self.least_noisy(&mut visit, plan, watch)?;
         let memory = (0..plan.memory_launches).map(|launch| {
-            watch(plan.launches + launch, all);
-            patience.with(|| self.weigh(Some(&file), plan))
+            watch(&Progress::launch(plan.launches + launch, plan));
+            self.keep(&mut visit)?;
+            let Visit { placed, patience, .. } = &mut visit;
+            patience.with(|| self.weigh(Some((&file.path, placed)), plan))
         });
-        let memory = memory.collect::<Result<_, _>>()?;
-        let measurement = self.measurement(file, plan, launches, memory);
+        measurement.memory = memory.collect::<Result<_, _>>()?;
+        let is_too_hot = measurement.gates.as_ref().is_some_and(|gated| gated.stopped.is_some());
+        if let Some(long) = plan.long_launch().filter(|_| !is_too_hot) {
+            self.keep(&mut visit)?;
+            let Visit { placed, patience, .. } = &mut visit;
+            let launch = patience.with(|| self.time(&file.path, placed, &long))?;
+            measurement.sustained = Sustained::of(&launch.timed);
+        }
         self.noise.learn(&measurement);
         Ok(measurement)
+    }
+
+    /// The first attempt that is not noisy; if all are, the one that spreads least. Without memory.
+    fn least_noisy(
+        &self,
+        visit: &mut Visit<'_>,
+        plan: &Plan,
+        watch: &mut dyn FnMut(&Progress),
+    ) -> Result<Measurement, MeasureError> {
+        let mut best = self.attempt(visit, plan, watch)?;
+        let mut attempts = 1;
+        while best.verdict().0 == Verdict::Noisy && attempts <= plan.retries {
+            watch(&Progress::Again { attempt: attempts + 1, of: 1 + plan.retries });
+            let next = match self.attempt(visit, plan, watch) {
+                // What there is is worth more than the reason why there is not more of it.
+                Err(error) if error.is_a_closed_gate() => break,
+                next => next?,
+            };
+            attempts += 1;
+            let is_better = next.verdict().0 != Verdict::Noisy;
+            if is_better || next.disturbance() < best.disturbance() {
+                best = next;
+            }
+        }
+        best.attempts = attempts;
+        Ok(best)
+    }
+
+    /// All launches that take samples, or fewer if the device becomes too hot.
+    fn attempt(
+        &self,
+        visit: &mut Visit<'_>,
+        plan: &Plan,
+        watch: &mut dyn FnMut(&Progress),
+    ) -> Result<Measurement, MeasureError> {
+        let mut gated = Gated::default();
+        self.pass(&mut gated, visit, watch)?;
+        let mut launches = Vec::new();
+        while launches.len() < plan.launches as usize && gated.stopped.is_none() {
+            if let Some(pause) = self.gates.cool_down.filter(|_| !launches.is_empty()) {
+                thread::sleep(pause);
+            }
+            watch(&Progress::launch(launches.len() as u32, plan));
+            self.keep(visit)?;
+            let Visit { file, placed, patience, .. } = &mut *visit;
+            let launch = patience.with(|| self.time(&file.path, placed, plan))?;
+            gated.stopped = self.gates.stopped(&launch.timed.after, &mut gated);
+            launches.push(launch);
+        }
+        // Nothing that was measured beside somebody else is returned.
+        self.keep(visit)?;
+        let gates = (!self.gates.are_open()).then_some(gated);
+        Ok(self.measurement(visit.file.clone(), plan, launches, gates))
+    }
+
+    /// Looks at the device until it may be measured.
+    fn pass(
+        &self,
+        gated: &mut Gated,
+        visit: &mut Visit<'_>,
+        watch: &mut dyn FnMut(&Progress),
+    ) -> Result<(), MeasureError> {
+        let (device, start) = (self.transport.address(), Instant::now());
+        let [wait, pause] = self.gates.waiting();
+        if !self.gates.look_before() {
+            return Ok(());
+        }
+        loop {
+            self.keep(visit)?;
+            let now = visit.patience.with(|| greet(&*self.transport))?.conditions;
+            self.gates.power(&device, &now, gated)?;
+            let waited = start.elapsed();
+            let Some((heat, limit_c)) = self.gates.too_hot(&now, gated) else {
+                gated.waited_s = waited.as_secs_f64();
+                return Ok(());
+            };
+            if waited >= wait {
+                return Err(MeasureError::TooHot { device, heat, limit_c, waited });
+            }
+            watch(&Progress::Cooling { heat, limit_c, waited });
+            thread::sleep(pause);
+        }
     }
 
     fn measurement(
@@ -163,7 +360,7 @@ impl Bench {
         model: ModelFile,
         plan: &Plan,
         launches: Vec<Launch>,
-        memory: Vec<MemoryUse>,
+        gates: Option<Gated>,
     ) -> Measurement {
         Measurement {
             model,
@@ -173,51 +370,132 @@ impl Bench {
             runtime_version: self.runtime.version.clone().unwrap_or_default(),
             threads: self.threads,
             level: plan.level,
+            attempts: 1,
+            gates,
+            paced_hz: plan.paced_hz,
+            sustained: None,
+            agreement: None,
+            per_op: None,
             launches,
-            memory,
+            memory: Vec::new(),
             baseline: self.baseline.clone(),
             noise: self.noise.noise(),
         }
     }
 
-    /// One launch that takes samples.
-    fn time(&self, model: &ModelFile, plan: &Plan) -> Result<Launch, MeasureError> {
+    /// Takes the device, and brings the model there.
+    fn visit<'a>(
+        &self,
+        model: &Path,
+        file: &'a ModelFile,
+        plan: &Plan,
+    ) -> Result<Visit<'a>, MeasureError> {
+        let mut patience = Patience { crashes: 0 };
+        let hold = patience.with(|| self.hold(plan.longest()))?;
+        let placed = self.place(model, file)?;
+        let mut visit = Visit { file, placed, hold, patience, longest: plan.longest() };
+        // Bringing it may have taken longer than the lease: then the device is taken anew, since
+        // nothing was measured yet.
+        if self.keep(&mut visit).is_err() {
+            self.keep(&mut visit)?;
+        }
+        Ok(visit)
+    }
+
+    /// Keeps the device for longer.
+    fn keep(&self, visit: &mut Visit<'_>) -> Result<(), MeasureError> {
+        match visit.hold.renew() {
+            // It was the runner that held it, not the model.
+            Err(error) if error.is_transient() => {
+                let longest = visit.longest;
+                visit.hold = visit.patience.with(|| self.hold(longest))?;
+                Ok(())
+            }
+            renewed => renewed.map_err(|source| self.failed(NO_MODEL, source)),
+        }
+    }
+
+    /// Keeps the device for this bench until the value is dropped, waiting for others.
+    fn hold(&self, longest: Duration) -> Result<Hold, MeasureError> {
+        Hold::take(&*self.transport, longest).map_err(|source| self.failed(NO_MODEL, source))
+    }
+
+    /// Brings the model to the device; says how it is called there.
+    fn place(&self, model: &Path, file: &ModelFile) -> Result<String, MeasureError> {
+        let placed = self.transport.place(model, &file.blake3);
+        placed.map_err(|source| self.failed(&file.path, source))
+    }
+
+    fn failed(&self, model: &str, source: DeviceError) -> MeasureError {
+        MeasureError::Device { model: model.to_owned(), source }
+    }
+
+    /// One launch that takes samples of `model`, which is `placed` on the device.
+    fn time(&self, model: &str, placed: &str, plan: &Plan) -> Result<Launch, MeasureError> {
         let request = TimeRequest {
-            model: model.path.clone(),
+            model: placed.to_owned(),
             runtime: self.runtime.name.clone(),
             library: self.runtime.library.clone(),
             threads: self.threads,
             warmup: plan.warmup,
             sampling: plan.sampling,
         };
-        let start = Instant::now();
-        let answer = self.ask(Task::Time(request), plan.timeout, &model.path)?;
-        let wall_us = start.elapsed().as_secs_f64() * 1e6;
+        let (start, clock) = (Instant::now(), SystemTime::now());
+        let answer = self.ask(Task::Time(request), plan.timeout, model)?;
+        // The first stands still while this computer sleeps, the second may be set.
+        let elapsed = start.elapsed().max(clock.elapsed().unwrap_or_default());
+        let wall_us = elapsed.as_secs_f64() * 1e6;
         match answer {
-            Answer::Timed(timed) => Ok(Launch { wall_us, timed: *timed }),
-            other => Err(unexpected(&*self.transport, &model.path, &other)),
+            Answer::Timed(timed) => {
+                let wall = self.is_real().then_some(wall_us);
+                self.believe(model, plausible::ensure_possible(&timed, wall))?;
+                Ok(Launch { wall_us, timed: *timed })
+            }
+            other => Err(unexpected(&*self.transport, model, &other)),
         }
     }
 
-    /// One launch that looks at memory; that of the runtime itself if there is no model.
-    fn weigh(&self, model: Option<&ModelFile>, plan: &Plan) -> Result<MemoryUse, MeasureError> {
+    /// One launch that looks at memory of a model, which has another name on the device; that of
+    /// the runtime itself if there is none.
+    fn weigh(&self, model: Option<(&str, &str)>, plan: &Plan) -> Result<MemoryUse, MeasureError> {
         let request = MemoryRequest {
-            model: model.map(|m| m.path.clone()),
+            model: model.map(|(_, placed)| placed.to_owned()),
             runtime: self.runtime.name.clone(),
             library: self.runtime.library.clone(),
             threads: self.threads,
             runs: plan.memory_runs,
         };
-        let name = model.map_or(NO_MODEL, |m| &m.path);
+        let name = model.map_or(NO_MODEL, |(name, _)| name);
         match self.ask(Task::Memory(request), plan.timeout, name)? {
-            Answer::Memory(memory) => Ok(memory),
+            Answer::Memory(memory) => {
+                self.believe(name, plausible::ensure_possible_memory(&memory))?;
+                Ok(memory)
+            }
             other => Err(unexpected(&*self.transport, name, &other)),
         }
     }
 
+    /// Does the runtime take the time it says?
+    fn is_real(&self) -> bool {
+        self.runtime.name != "metronome"
+    }
+
+    fn believe(&self, model: &str, possible: Result<(), String>) -> Result<(), MeasureError> {
+        possible.map_err(|reason| {
+            let address = self.transport.address();
+            self.failed(model, DeviceError::Garbage { address, reason })
+        })
+    }
+
     fn ask(&self, task: Task, timeout: Duration, model: &str) -> Result<Answer, MeasureError> {
         let answer = Runner::launch(&*self.transport).and_then(|mut r| r.ask(task, timeout));
-        answer.map_err(|source| MeasureError::Device { model: model.to_owned(), source })
+        answer.map_err(|source| self.failed(model, source))
+    }
+}
+
+impl Progress {
+    fn launch(done: u32, plan: &Plan) -> Self {
+        Progress::Launch { done, of: plan.launches + plan.memory_launches }
     }
 }
 
@@ -225,30 +503,45 @@ fn greet(transport: &dyn Transport) -> Result<Hello, MeasureError> {
     let answer = Runner::launch(transport).and_then(|mut r| r.ask(Task::Hello, HELLO_TIMEOUT));
     let name = NO_MODEL;
     match answer.map_err(|source| MeasureError::Device { model: name.to_owned(), source })? {
-        Answer::Hello(hello) => Ok(*hello),
+        Answer::Hello(hello) => match plausible::ensure_possible_hello(&hello) {
+            Ok(()) => Ok(*hello),
+            Err(reason) => {
+                let source = DeviceError::Garbage { address: transport.address(), reason };
+                Err(MeasureError::Device { model: name.to_owned(), source })
+            }
+        },
         other => Err(unexpected(transport, name, &other)),
     }
 }
 
-/// The runtime of that name if it is ready. One that the agent does not list, but knows, is taken
-/// at its word.
+/// The runtime of that name, `RUNTIME` or `RUNTIME:PROVIDER`, if it is ready. One that the agent does
+/// not list, but knows, is taken at its word.
 fn choose(hello: &Hello, device: &str, name: &str) -> Result<RuntimeFacts, MeasureError> {
-    let listed = hello.runtimes.iter().find(|r| r.name == name).cloned();
-    let unlisted = || RuntimeFacts {
-        name: name.to_owned(),
-        version: Some(hello.version.clone()),
-        library: None,
-        missing: None,
+    let no_runtime = |reason| MeasureError::NoRuntime {
+        runtime: name.to_owned(),
+        device: device.to_owned(),
+        reason,
     };
-    let runtime = listed.unwrap_or_else(unlisted);
-    match &runtime.missing {
-        None => Ok(runtime),
-        Some(reason) => Err(MeasureError::NoRuntime {
-            runtime: name.to_owned(),
-            device: device.to_owned(),
-            reason: reason.clone(),
-        }),
+    let (base, provider) = name.split_once(':').unwrap_or((name, ""));
+    let Some(listed) = hello.runtimes.iter().find(|r| r.name == base) else {
+        return Ok(RuntimeFacts {
+            name: name.to_owned(),
+            version: Some(hello.version.clone()),
+            library: None,
+            providers: Vec::new(),
+            missing: None,
+        });
+    };
+    if let Some(reason) = &listed.missing {
+        return Err(no_runtime(reason.clone()));
     }
+    if !provider.is_empty() && !listed.providers.iter().any(|p| p == provider) {
+        let known = listed.providers.join(", ");
+        return Err(no_runtime(format!(
+            "it has no execution provider `{provider}`, only: {known}"
+        )));
+    }
+    Ok(RuntimeFacts { name: name.to_owned(), ..listed.clone() })
 }
 
 /// The file, by its absolute path, since the agent may run elsewhere.
@@ -266,6 +559,17 @@ fn read(model: &Path) -> Result<ModelFile, MeasureError> {
         blake3: hasher.finalize().to_hex().to_string(),
         bytes: hasher.count(),
     })
+}
+
+/// One measurement as the device sees it: it is ours, and the model is there.
+struct Visit<'a> {
+    file: &'a ModelFile,
+    /// The model's name on the device.
+    placed: String,
+    hold: Hold,
+    patience: Patience,
+    /// The longest that a launch may take.
+    longest: Duration,
 }
 
 /// One crash of a measurement is forgiven.
@@ -297,6 +601,8 @@ fn unexpected(transport: &dyn Transport, model: &str, answer: &Answer) -> Measur
         Answer::Timed(_) => "samples",
         Answer::Memory(_) => "memory",
         Answer::Outputs(_) => "outputs",
+        Answer::PerOp(_) => "times of operations",
+        Answer::Held | Answer::Busy { .. } => "a lock",
         Answer::Refused { .. } => "a refusal",
     };
     let reason = format!("it answers with {kind}, which was not asked for");

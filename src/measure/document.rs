@@ -7,14 +7,18 @@ use serde::Serialize;
 use crate::agent::Conditions;
 use crate::agent::Facts;
 use crate::agent::MemoryUse;
+use crate::agent::OpTime;
 use crate::units::Micros;
 
+use super::agreement::Agreement;
+use super::gates::Gated;
 use super::measurement::Launch;
 use super::measurement::Measurement;
 use super::measurement::MemoryCost;
 use super::measurement::ModelFile;
 use super::plan::Level;
 use super::repeat::Noise;
+use super::sustained::Sustained;
 use super::verdict::Verdict;
 
 /// Name and version of the format.
@@ -30,6 +34,7 @@ pub struct Document<'a> {
     runtime_version: &'a str,
     threads: usize,
     level: Level,
+    attempts: u32,
     /// Whether to trust it.
     pub verdict: Verdict,
     reasons: Vec<String>,
@@ -40,7 +45,11 @@ pub struct Document<'a> {
     /// What memory the model costs.
     pub memory_bytes: Option<MemoryCost>,
     conditions: Around<'a>,
-    per_op: Option<()>,
+    gates: Option<&'a Gated>,
+    paced_hz: Option<f64>,
+    sustained: Option<&'a Sustained>,
+    outputs: Option<&'a Agreement>,
+    per_op: Option<&'a [OpTime]>,
     facts: &'a Facts,
     noise: Noise,
     launches: Vec<Launch>,
@@ -54,6 +63,11 @@ pub struct Document<'a> {
 pub struct Latency {
     n: usize,
     launches: usize,
+    runs: u64,
+    timed_us: Micros,
+    outliers: usize,
+    launch_deviation: Option<f64>,
+    within_deviation: Option<f64>,
     min: Option<Micros>,
     p10: Option<Micros>,
     /// The median.
@@ -84,12 +98,29 @@ struct Read {
     runtime_version: String,
     threads: usize,
     level: Level,
+    #[serde(default = "once")]
+    attempts: u32,
+    #[serde(default)]
+    gates: Option<Gated>,
+    #[serde(default)]
+    paced_hz: Option<f64>,
+    #[serde(default)]
+    sustained: Option<Sustained>,
+    #[serde(default)]
+    outputs: Option<Agreement>,
+    #[serde(default)]
+    per_op: Option<Vec<OpTime>>,
     facts: Facts,
     noise: Noise,
     launches: Vec<Launch>,
     memory_launches: Vec<MemoryUse>,
     baseline_launches: Vec<MemoryUse>,
     samples_us: Vec<Vec<f64>>,
+}
+
+/// Attempts of a measurement from before they were counted.
+fn once() -> u32 {
+    1
 }
 
 /// A text that is not a measurement.
@@ -137,6 +168,7 @@ impl Measurement {
             runtime_version: &self.runtime_version,
             threads: self.threads,
             level: self.level,
+            attempts: self.attempts,
             verdict,
             reasons,
             load_us: self.load(),
@@ -147,7 +179,11 @@ impl Measurement {
                 before: self.launches.first().map(|l| &l.timed.before),
                 after: self.launches.last().map(|l| &l.timed.after),
             },
-            per_op: None,
+            gates: self.gates.as_ref(),
+            paced_hz: self.paced_hz,
+            sustained: self.sustained.as_ref(),
+            outputs: self.agreement.as_ref(),
+            per_op: self.per_op.as_deref(),
             facts: &self.facts,
             noise: self.noise,
             launches: self.launches.iter().map(without_samples).collect(),
@@ -179,6 +215,12 @@ impl Measurement {
             runtime_version: read.runtime_version,
             threads: read.threads,
             level: read.level,
+            attempts: read.attempts,
+            gates: read.gates,
+            paced_hz: read.paced_hz,
+            sustained: read.sustained,
+            agreement: read.outputs,
+            per_op: read.per_op,
             launches: read.launches.into_iter().zip(read.samples_us).map(with_samples).collect(),
             memory: read.memory_launches,
             baseline: read.baseline_launches,
@@ -192,6 +234,11 @@ fn latency(m: &Measurement) -> Latency {
     Latency {
         n: m.samples().len(),
         launches: m.launches.len(),
+        runs: m.runs(),
+        timed_us: m.timed(),
+        outliers: m.outliers(),
+        launch_deviation: m.launch_deviation(),
+        within_deviation: m.within_deviation(),
         min: m.quantile(0.0),
         p10: m.quantile(0.1),
         p50: m.p50(),
@@ -216,4 +263,22 @@ fn without_samples(launch: &Launch) -> Launch {
 fn with_samples((mut launch, samples_us): (Launch, Vec<f64>)) -> Launch {
     launch.timed.samples_us = samples_us;
     launch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As it was written before runs, attempts and gates were: never edited.
+    const WITHOUT_RUNS: &str = r#"{"schema":"citronade.measurement.v1","model":{"path":"/m.onnx","blake3":"00ff","bytes":9},"device":"local","runtime":"tract","runtime_version":"0.23.9","threads":1,"level":"screen","verdict":"stable","reasons":[],"load_us":2300.0,"first_us":410.0,"latency_us":{"n":3,"launches":1,"min":142.5,"p10":142.6,"p50":143.0,"p90":143.16,"p95":null,"p99":null,"max":143.25,"mad":0.25,"p50_interval":[142.5,143.25],"p90_interval":[142.5,143.25],"p50_repeat_interval":[130.0,157.0]},"memory_bytes":null,"conditions":{"before":null,"after":null},"per_op":null,"facts":{"host":"pi5","arch":"aarch64","os":null,"kernel":null,"cpu":null,"cores":4,"memory_bytes":null,"virtual_machine":null},"noise":{"launches":0.01,"repeats":0.015,"measurements":0,"repeated":0},"launches":[{"wall_us":99000.0,"timed":{"runtime_version":"0.23.9","threads":1,"inputs":[],"load_us":2300.0,"first_us":410.0,"warmup_runs":20,"settled":true,"before":{"clocks_mhz":null,"governor":null,"temperatures_c":null,"load":null,"available_bytes":null,"cpu_pressure_percent":null,"ticks":null,"own":null},"after":{"clocks_mhz":null,"governor":null,"temperatures_c":null,"load":null,"available_bytes":null,"cpu_pressure_percent":null,"ticks":null,"own":null}}}],"memory_launches":[],"baseline_launches":[],"samples_us":[[143.0,142.5,143.25]]}"#;
+
+    #[test]
+    fn a_measurement_from_before_runs_were_counted_is_judged_by_its_samples() {
+        let m = Measurement::from_json(WITHOUT_RUNS).unwrap();
+        assert_eq!((m.attempts, m.runs(), m.timed()), (1, 3, Micros(428.75)));
+        assert_eq!((m.gates.as_ref(), m.p50()), (None, Some(Micros(143.0))));
+        let (verdict, reasons) = m.verdict();
+        assert_eq!((verdict, reasons.len()), (Verdict::TooFew, 3), "{reasons:?}");
+        assert_eq!(Measurement::from_json(&m.to_json()).unwrap(), m);
+    }
 }

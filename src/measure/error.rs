@@ -1,8 +1,11 @@
 //! Why there is no measurement.
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::device::DeviceError;
+
+use super::gates::Heat;
 
 /// Stands for the model where there is none.
 pub(super) const NO_MODEL: &str = "the runtime";
@@ -40,6 +43,40 @@ pub enum MeasureError {
         reason: String,
     },
 
+    /// The device did not cool down in time.
+    #[error(
+        "{heat} on {device}, a measurement begins at {limit_c} °C; waited {} s",
+        waited.as_secs()
+    )]
+    TooHot {
+        /// Address of the device.
+        device: String,
+        /// The hottest of the zones that count.
+        heat: Heat,
+        /// [`Gates::start_max_c`](super::Gates::start_max_c).
+        limit_c: f64,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+
+    /// The battery is too low to begin.
+    #[error("the battery of {device} has {percent} %, a measurement begins with {limit} %")]
+    LowBattery {
+        /// Address of the device.
+        device: String,
+        /// Its charge.
+        percent: f64,
+        /// [`Gates::battery_min_percent`](super::Gates::battery_min_percent).
+        limit: f64,
+    },
+
+    /// The battery does not charge, but must.
+    #[error("the battery of {device} does not charge, a measurement begins only when it does")]
+    NotCharging {
+        /// Address of the device.
+        device: String,
+    },
+
     /// The device, its runner or the model failed.
     #[error("cannot measure `{model}`")]
     Device {
@@ -58,7 +95,24 @@ impl MeasureError {
             Self::NotWritten { .. } => {
                 Some("make room in the folder for temporary files, or name another by TMPDIR")
             }
+            Self::TooHot { .. } => {
+                Some("let it cool down: away from the sun, off its charger, a fan; or wait longer")
+            }
+            Self::LowBattery { .. } | Self::NotCharging { .. } => {
+                Some("connect its charger, to a port that gives enough")
+            }
             Self::Model { .. } | Self::NoRuntime { .. } => None,
+        }
+    }
+
+    /// Whether the device was not in the state it must be in to be measured.
+    pub fn is_a_closed_gate(&self) -> bool {
+        match self {
+            Self::TooHot { .. } | Self::LowBattery { .. } | Self::NotCharging { .. } => true,
+            Self::Model { .. }
+            | Self::NotWritten { .. }
+            | Self::NoRuntime { .. }
+            | Self::Device { .. } => false,
         }
     }
 
@@ -66,6 +120,7 @@ impl MeasureError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Device { source, .. } => source.is_transient(),
+            Self::TooHot { .. } | Self::LowBattery { .. } | Self::NotCharging { .. } => true,
             Self::Model { .. } | Self::NotWritten { .. } | Self::NoRuntime { .. } => false,
         }
     }
@@ -77,15 +132,34 @@ impl MeasureError {
             Self::NotWritten { source, .. } => {
                 matches!(source.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
             }
-            Self::Model { .. } | Self::NoRuntime { .. } | Self::Device { .. } => false,
+            Self::Model { .. }
+            | Self::NoRuntime { .. }
+            | Self::TooHot { .. }
+            | Self::LowBattery { .. }
+            | Self::NotCharging { .. }
+            | Self::Device { .. } => false,
         }
+    }
+
+    /// Whether waiting may help: no room on the host, a device that is away, taken, too hot or too
+    /// low on its battery.
+    pub fn may_pass(&self) -> bool {
+        let is_away = match self {
+            Self::Device { source, .. } => source.is_away(),
+            _ => false,
+        };
+        is_away || self.is_full() || self.is_a_closed_gate()
     }
 
     /// Whether no model could have been measured: then it is no result of this one.
     pub fn concerns_every_model(&self) -> bool {
         match self {
             Self::Device { source, .. } => source.concerns_every_model(),
-            Self::NotWritten { .. } | Self::NoRuntime { .. } => true,
+            Self::NotWritten { .. }
+            | Self::NoRuntime { .. }
+            | Self::TooHot { .. }
+            | Self::LowBattery { .. }
+            | Self::NotCharging { .. } => true,
             Self::Model { .. } => false,
         }
     }
@@ -95,7 +169,11 @@ impl MeasureError {
         match self {
             Self::Device { model, source } => model != NO_MODEL && source.is_the_models_fault(),
             Self::Model { .. } => true,
-            Self::NotWritten { .. } | Self::NoRuntime { .. } => false,
+            Self::NotWritten { .. }
+            | Self::NoRuntime { .. }
+            | Self::TooHot { .. }
+            | Self::LowBattery { .. }
+            | Self::NotCharging { .. } => false,
         }
     }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::agent::Facts;
 use crate::agent::MemoryUse;
+use crate::agent::OpTime;
 use crate::agent::Timed;
 use crate::stats::Resampling;
 use crate::stats::bootstrap_quantiles;
@@ -13,8 +14,11 @@ use crate::stats::quantile;
 use crate::units::Bytes;
 use crate::units::Micros;
 
+use super::agreement::Agreement;
+use super::gates::Gated;
 use super::plan::Level;
 use super::repeat::Noise;
+use super::sustained::Sustained;
 
 /// Fewest samples beyond a quantile from the 95th percentile on, so that it is not the maximum
 /// under another name: 100 samples for the 95th, 500 for the 99th.
@@ -40,6 +44,19 @@ pub struct Measurement {
     pub threads: usize,
     /// Of the plan.
     pub level: Level,
+    /// How often it was measured, this time included: all others were noisier.
+    pub attempts: u32,
+    /// What the gates saw; `None` if there were none.
+    pub gates: Option<Gated>,
+    /// How often a run began, if not right after the one before.
+    pub paced_hz: Option<f64>,
+    /// A further, long launch without a pause, if one was asked for.
+    pub sustained: Option<Sustained>,
+    /// Outputs against those of the host, if they were compared.
+    pub agreement: Option<Agreement>,
+    /// What each operation took, if that was asked for: in a launch of its own, and not for comparing
+    /// models.
+    pub per_op: Option<Vec<OpTime>>,
     /// Launches in their order.
     pub launches: Vec<Launch>,
     /// Memory of the model, a launch each.
@@ -87,7 +104,29 @@ pub struct MemoryCost {
     pub activations: Option<Bytes>,
 }
 
+impl Launch {
+    /// Runs that were timed, of which some were kept as samples.
+    pub fn runs(&self) -> u64 {
+        u64::from(self.timed.runs).max(self.timed.samples_us.len() as u64)
+    }
+
+    /// What the timed runs took together.
+    pub fn timed(&self) -> Micros {
+        Micros(self.timed.timed_us.max(self.timed.samples_us.iter().sum()))
+    }
+}
+
 impl Measurement {
+    /// Runs that were timed, over all launches.
+    pub fn runs(&self) -> u64 {
+        self.launches.iter().map(Launch::runs).sum()
+    }
+
+    /// What the timed runs took together, over all launches.
+    pub fn timed(&self) -> Micros {
+        Micros(self.launches.iter().map(|l| l.timed().0).sum())
+    }
+
     /// Every sample, launch by launch, µs.
     pub fn samples(&self) -> Vec<f64> {
         self.launches.iter().flat_map(|l| l.timed.samples_us.iter().copied()).collect()
@@ -176,4 +215,60 @@ fn middle(launches: &[MemoryUse], value: impl Fn(&MemoryUse) -> Option<u64>) -> 
     let mut values: Vec<u64> = launches.iter().filter_map(value).collect();
     values.sort_unstable();
     values.get(values.len().checked_sub(1)? / 2).copied()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::agent::Conditions;
+
+    /// Ten launches of 50 samples that took two seconds together: `us(launch, sample)`.
+    pub fn measurement(mut us: impl FnMut(usize, usize) -> f64) -> Measurement {
+        let launch = |l: usize| Launch {
+            wall_us: 1e4,
+            timed: Timed {
+                runtime_version: "1".into(),
+                threads: 1,
+                inputs: Vec::new(),
+                load_us: 1.0,
+                first_us: 1.0,
+                warmup_runs: 20,
+                settled: true,
+                samples_us: (0..50).map(|s| us(l, s)).collect(),
+                runs: 2000,
+                timed_us: 0.2e6,
+                before: Conditions::default(),
+                after: Conditions::default(),
+            },
+        };
+        Measurement {
+            model: ModelFile { path: "m.onnx".into(), blake3: String::new(), bytes: 1 },
+            device: "fake".into(),
+            facts: Facts { cores: Some(2), ..Facts::default() },
+            runtime: "tract".into(),
+            runtime_version: "1".into(),
+            threads: 1,
+            level: Level::Search,
+            attempts: 1,
+            gates: None,
+            paced_hz: None,
+            sustained: None,
+            agreement: None,
+            per_op: None,
+            launches: (0..10).map(launch).collect(),
+            memory: Vec::new(),
+            baseline: Vec::new(),
+            noise: Noise::default(),
+        }
+    }
+
+    #[test]
+    fn an_agent_that_keeps_every_run_has_timed_what_it_kept() {
+        let mut m = measurement(|_, _| 100.0);
+        assert_eq!((m.runs(), m.timed()), (20_000, Micros(2e6)));
+        for launch in &mut m.launches {
+            (launch.timed.runs, launch.timed.timed_us) = (0, 0.0);
+        }
+        assert_eq!((m.runs(), m.timed()), (500, Micros(50_000.0)));
+    }
 }

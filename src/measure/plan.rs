@@ -8,17 +8,35 @@ use serde::Serialize;
 
 use crate::agent::Sampling;
 use crate::agent::Warmup;
+use crate::units::Micros;
+
+/// Models up to this get what their level wants, µs.
+const SLOWEST: f64 = 100e3;
+
+/// How much slower some runs of a model that is just that fast may be.
+const SLACK: f64 = 1.15;
 
 /// How sure a measurement is to be, against what it costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Every round of a search: a fifth of a second for a model of 100 µs.
+    /// Every round of a search: a fifth of a second.
     Screen,
     /// A second.
     Search,
-    /// What is reported: some seconds.
+    /// What is reported: a minute.
     Final,
+}
+
+/// The least that a measurement of a level consists of; of less the verdict is `too-few`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Minimum {
+    /// Fresh processes that take samples.
+    pub launches: usize,
+    /// Runs that are timed, over all launches.
+    pub samples: u64,
+    /// What those took together.
+    pub timed: Micros,
 }
 
 /// A name that is no level.
@@ -64,29 +82,120 @@ pub struct Plan {
     pub memory_launches: u32,
     /// Runs in each of those.
     pub memory_runs: u32,
+    /// How often a noisy measurement is made again.
+    pub retries: u32,
     /// How long one launch may take before it counts as hung.
     pub timeout: Duration,
+    /// How often a run begins, if not right after the one before.
+    pub paced_hz: Option<f64>,
+    /// How long a further launch runs without a pause.
+    pub sustained: Option<Duration>,
+}
+
+impl Level {
+    /// What a measurement of this level must have.
+    ///
+    /// # Source
+    ///
+    /// `final`: samples and seconds of the single-stream scenario of Janapa Reddi et al., *MLPerf
+    /// Mobile Inference Benchmark*, MLSys 2022. Its launches, and the other levels, are our own.
+    pub fn minimum(self) -> Minimum {
+        let (launches, samples, timed_us) = match self {
+            Level::Screen => (3, 64, 0.2e6),
+            Level::Search => (5, 128, 1e6),
+            Level::Final => (5, 1024, 60e6),
+        };
+        Minimum { launches, samples, timed: Micros(timed_us) }
+    }
 }
 
 impl Plan {
     /// The plan of a level.
     ///
     /// A run needs at least ten others before it (the first ones are slow), a launch costs what
-    /// loading costs, and launches are worth more than samples: hence many short ones.
+    /// loading costs, and launches are worth more than samples: hence many short ones. Together
+    /// they reach the minimum of the level with every model below 100 ms; a slower one gets as many
+    /// runs as fit into the same time. A search does not repeat noisy measurements at once: it
+    /// measures the members of its front again anyway.
     pub fn of(level: Level) -> Self {
-        let (launches, samples, budget_us, memory_launches) = match level {
-            Level::Screen => (5, 100, 40e3, 1),
-            Level::Search => (10, 200, 100e3, 2),
-            Level::Final => (20, 500, 500e3, 3),
+        let (launches, kept, warmup_us, memory_launches, retries) = match level {
+            Level::Screen => (5, 100, 40e3, 1, 0),
+            Level::Search => (14, 200, 100e3, 2, 1),
+            Level::Final => (20, 500, 500e3, 3, 2),
+        };
+        let least = level.minimum();
+        let enough = (least.samples as f64 / f64::from(launches)).ceil();
+        let sampling = Sampling {
+            min: 3,
+            max: kept,
+            max_us: enough * SLOWEST * SLACK,
+            enough: enough as u32,
+            min_us: least.timed.0 / f64::from(launches),
+            pace_us: 0.0,
         };
         Plan {
             level,
             launches,
-            warmup: Warmup { min_runs: 20, max_runs: 200, tolerance: 0.02, max_us: budget_us },
-            sampling: Sampling { min: 5, max: samples, max_us: budget_us },
+            warmup: Warmup { min_runs: 20, max_runs: 200, tolerance: 0.02, max_us: warmup_us },
+            sampling,
             memory_launches,
             memory_runs: 3,
+            retries,
             timeout: Duration::from_secs(120),
+            paced_hz: None,
+            sustained: None,
+        }
+    }
+
+    /// With `hz` runs a second, as an app does that works on a camera's pictures: back-to-back runs
+    /// flatter, since clocks stay high and caches warm.
+    ///
+    /// The level's samples are taken, but not its seconds: they would take hours.
+    pub fn paced(mut self, hz: f64) -> Self {
+        let pace_us = 1e6 / hz;
+        let enough = self.sampling.enough;
+        self.sampling = Sampling { min: 3, min_us: 0.0, pace_us, ..self.sampling };
+        self.timeout += Duration::from_secs_f64(f64::from(enough) / hz);
+        self.paced_hz = Some(hz);
+        self
+    }
+
+    /// With a further launch that runs for `duration` without a pause.
+    pub fn sustained(mut self, duration: Duration) -> Self {
+        self.sustained = Some(duration);
+        self
+    }
+
+    /// That launch; `None` if none is asked for.
+    pub(super) fn long_launch(&self) -> Option<Plan> {
+        let us = self.sustained?.as_secs_f64() * 1e6;
+        let sampling =
+            Sampling { min: 3, max: 6000, max_us: us, enough: 1, min_us: us, pace_us: 0.0 };
+        // What is between the runs takes time too, and is not counted.
+        let timeout = self.timeout + 2 * self.sustained?;
+        Some(Plan { sampling, timeout, ..self.clone() })
+    }
+
+    /// The longest that a launch may take.
+    pub(super) fn longest(&self) -> Duration {
+        self.long_launch().map_or(self.timeout, |long| long.timeout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_reaches_the_minimum_of_its_level_with_models_up_to_100_ms() {
+        for level in [Level::Screen, Level::Search, Level::Final] {
+            let (plan, least) = (Plan::of(level), level.minimum());
+            let Sampling { max, max_us, enough, min_us, .. } = plan.sampling;
+            assert!(plan.launches as usize >= least.launches, "{level}");
+            assert!(u64::from(plan.launches * enough) >= least.samples, "{level}");
+            assert!(f64::from(plan.launches) * min_us >= least.timed.0, "{level}");
+            assert!(f64::from(enough) * 100e3 < max_us && min_us < max_us, "{level}");
+            assert!(max >= enough && max_us < plan.timeout.as_secs_f64() * 1e6 / 2.0, "{level}");
         }
     }
 }

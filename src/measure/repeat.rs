@@ -12,6 +12,7 @@ use crate::stats::student_quantile;
 use crate::units::Micros;
 
 use super::measurement::Measurement;
+use super::spread::MEDIAN_VARIANCE;
 
 /// Share of repeats that the interval is made for.
 const LEVEL: f64 = 0.95;
@@ -23,9 +24,6 @@ const WEIGHT: f64 = 5.0;
 /// Least deviation between repeats that is believed: repeats that follow each other at once look
 /// alike, those an hour apart do not.
 const LEAST_REPEATS: f64 = 0.01;
-
-/// Variance of a median of many against that of their mean, for normal noise: π/2.
-const MEDIAN_VARIANCE: f64 = std::f64::consts::FRAC_PI_2;
 
 /// How much the same model differs on a device: standard deviations of the logarithm, so 0.01 is
 /// about 1 %.
@@ -72,7 +70,7 @@ impl NoiseLearner {
 
     /// Takes one more measurement into account; one of a single launch teaches nothing.
     pub fn learn(&mut self, m: &Measurement) {
-        let (Some(variance), Some(median)) = (between_launches(m), explained(m)) else { return };
+        let (Some(variance), Some(median)) = (m.between_launches(), explained(m)) else { return };
         let noise = &mut self.noise;
         noise.launches = blend(noise.launches, noise.measurements, variance);
         noise.measurements += 1;
@@ -94,16 +92,8 @@ fn blend(deviation: f64, seen: u32, variance: f64) -> f64 {
     ((deviation.powi(2) * weight + variance) / (weight + 1.0)).sqrt()
 }
 
-/// Variance of the logarithm of the launches' medians.
-fn between_launches(m: &Measurement) -> Option<f64> {
-    let logs: Vec<f64> = m.launch_medians().iter().map(|us| us.ln()).collect();
-    let freedom = logs.len().checked_sub(1).filter(|f| *f > 0)? as f64;
-    let mean = logs.iter().sum::<f64>() / logs.len() as f64;
-    Some(logs.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / freedom)
-}
-
 fn explained(m: &Measurement) -> Option<Median> {
-    let variance = MEDIAN_VARIANCE * between_launches(m)? / m.launches.len() as f64;
+    let variance = MEDIAN_VARIANCE * m.between_launches()? / m.launches.len() as f64;
     Some(Median { log: m.p50()?.0.ln(), variance })
 }
 
@@ -125,7 +115,7 @@ impl Measurement {
         let median = self.p50()?.0;
         let launches = self.launch_medians().len() as f64;
         let freedom = launches - 1.0 + WEIGHT;
-        let own = between_launches(self).unwrap_or(0.0) * (launches - 1.0);
+        let own = self.between_launches().unwrap_or(0.0) * (launches - 1.0);
         let variance = (own + self.noise.launches.powi(2) * WEIGHT) / freedom;
         let repeat = MEDIAN_VARIANCE * variance / launches + self.noise.repeats.powi(2);
         let half = student_quantile(0.5 + LEVEL / 2.0, freedom) * (2.0 * repeat).sqrt();

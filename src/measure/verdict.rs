@@ -5,10 +5,9 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::agent::Conditions;
-use crate::stats::kendall;
-use crate::stats::median;
 use crate::stats::quantile;
 
+use super::drift::slowdown;
 use super::measurement::Launch;
 use super::measurement::Measurement;
 
@@ -27,12 +26,12 @@ const LARGEST_LOAD: f64 = 0.25;
 /// Median against minimum, and slowest against fastest launch, up to which it does not show.
 const UNDISTURBED: f64 = 1.1;
 
-/// Slowdown from the first to the last third of the launches that is called throttling.
-const LARGEST_DRIFT: f64 = 1.05;
+/// Android's thermal status from which on a device is slowed down: `THERMAL_STATUS_MODERATE` of its
+/// `PowerManager`.
+const MODERATE: u8 = 2;
 
-/// Fewest launches and samples for any verdict but `too-few`.
-const FEWEST_LAUNCHES: usize = 3;
-const FEWEST_SAMPLES: usize = 15;
+/// Share of outliers among the samples from which on a reader is told.
+const MANY_OUTLIERS: f64 = 0.01;
 
 /// Whether to trust a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,11 +41,11 @@ pub enum Verdict {
     Stable,
     /// Something else used the device, or the launches disagree.
     Noisy,
-    /// The device slowed down while it was measured.
+    /// The device slowed down while it was measured, or became too hot.
     Throttled,
-    /// Not enough launches or samples to tell.
+    /// Less than the level wants.
     TooFew,
-    /// There is no sample at all.
+    /// There is no sample at all, or the device computes something else than the host.
     Failed,
 }
 
@@ -65,64 +64,103 @@ impl fmt::Display for Verdict {
 impl Measurement {
     /// Whether to trust it, and every reason not to, for a person.
     pub fn verdict(&self) -> (Verdict, Vec<String>) {
-        let samples = self.samples().len();
-        if samples == 0 {
+        if self.samples().is_empty() {
             return (Verdict::Failed, vec!["no run was timed".to_owned()]);
         }
+        let disagreement = disagreement(self);
         let noise: Vec<String> =
             [excess(self), spread(self), load(self), steal(self)].into_iter().flatten().collect();
-        let throttling = throttling(self);
-        let few = self.launches.len() < FEWEST_LAUNCHES || samples < FEWEST_SAMPLES;
-        let verdict = match (few, &throttling, noise.is_empty()) {
-            (true, _, _) => Verdict::TooFew,
-            (false, Some(_), _) => Verdict::Throttled,
-            (false, None, false) => Verdict::Noisy,
-            (false, None, true) => Verdict::Stable,
+        let (stopped, few) = (stopped(self), few(self));
+        let throttling = status(self).or_else(|| throttling(self));
+        let verdict = if disagreement.is_some() {
+            Verdict::Failed
+        } else if stopped.is_some() {
+            Verdict::Throttled
+        } else if !few.is_empty() {
+            Verdict::TooFew
+        } else if throttling.is_some() {
+            Verdict::Throttled
+        } else if !noise.is_empty() {
+            Verdict::Noisy
+        } else {
+            Verdict::Stable
         };
-        let few = few.then(|| format!("{samples} samples in {} launches", self.launches.len()));
-        (verdict, few.into_iter().chain(throttling).chain(noise).chain(told(self)).collect())
+        let again = (verdict == Verdict::Noisy).then(|| again(self)).flatten();
+        let reasons =
+            disagreement.into_iter().chain(stopped).chain(few).chain(throttling).chain(noise);
+        (verdict, reasons.chain(again).chain(told(self)).collect())
     }
 }
 
-/// Median against minimum of all samples.
-fn median_to_minimum(m: &Measurement) -> Option<f64> {
-    let samples = m.samples();
-    Some(median(&samples)? / quantile(&samples, 0.0)?)
+/// Fast and wrong is worth nothing.
+fn disagreement(m: &Measurement) -> Option<String> {
+    let agreement = m.agreement.as_ref().filter(|a| !a.holds())?;
+    let reference = &agreement.reference;
+    Some(match agreement.gap {
+        Some(gap) => format!(
+            "its outputs differ by {:.2} % from those of {reference}, {} % are allowed",
+            100.0 * gap,
+            100.0 * agreement.tolerance
+        ),
+        None => format!("its outputs cannot be compared with those of {reference}"),
+    })
 }
 
-/// Slowest against fastest launch.
-fn slowest_to_fastest(m: &Measurement) -> Option<f64> {
-    let medians = m.launch_medians();
-    Some(quantile(&medians, 1.0)? / quantile(&medians, 0.0)?)
+/// A zone became too hot between launches.
+fn stopped(m: &Measurement) -> Option<String> {
+    let stopped = m.gates.as_ref()?.stopped.as_ref()?;
+    let (heat, limit, n) = (&stopped.heat, stopped.limit_c, m.launches.len());
+    Some(format!("{heat}, {limit} are allowed: no more launches after {n}"))
+}
+
+/// What the level wants and the measurement has not.
+fn few(m: &Measurement) -> Vec<String> {
+    let (level, least) = (m.level, m.level.minimum());
+    let (launches, runs, timed) = (m.launches.len(), m.runs(), m.timed());
+    let launches = (launches < least.launches)
+        .then(|| format!("{launches} launches; `{level}` wants {}", least.launches));
+    let runs = (runs < least.samples)
+        .then(|| format!("{runs} samples; `{level}` wants {}", least.samples));
+    let timed = (timed < least.timed && m.paced_hz.is_none())
+        .then(|| format!("{timed} of timed runs; `{level}` wants {}", least.timed));
+    [launches, runs, timed].into_iter().flatten().collect()
+}
+
+/// All attempts were noisy.
+fn again(m: &Measurement) -> Option<String> {
+    let n = m.attempts;
+    (n > 1).then(|| format!("all {n} attempts were noisy; this one spreads least"))
 }
 
 fn excess(m: &Measurement) -> Option<String> {
-    let ratio = median_to_minimum(m)?;
+    let ratio = m.median_to_minimum()?;
     (ratio > LARGEST_EXCESS).then(|| format!("the median is {ratio:.2} times the minimum"))
 }
 
 fn spread(m: &Measurement) -> Option<String> {
-    let ratio = slowest_to_fastest(m)?;
+    let ratio = m.slowest_to_fastest()?;
     (ratio > LARGEST_SPREAD)
         .then(|| format!("the slowest launch took {ratio:.2} times as long as the fastest"))
+}
+
+/// Android itself says that it slows down.
+fn status(m: &Measurement) -> Option<String> {
+    let status = m.launches.iter().filter_map(|l| l.timed.after.thermal_status).max()?;
+    (status >= MODERATE).then(|| format!("Android's thermal status was {status} of 6"))
 }
 
 /// A slowdown from launch to launch of the fast runs, which other processes hardly touch.
 fn throttling(m: &Measurement) -> Option<String> {
     let fast: Vec<f64> =
         m.launches.iter().filter_map(|l| quantile(&l.timed.samples_us, 0.1)).collect();
-    let order: Vec<f64> = (0..fast.len()).map(|i| i as f64).collect();
-    let third = fast.len() / 3;
-    let (first, last) = (&fast[..third], &fast[fast.len() - third..]);
-    let drift = median(last)? / median(first)?;
-    (drift > LARGEST_DRIFT && kendall(&order, &fast)? > 0.6)
-        .then(|| format!("the fast runs became {:.1} % slower", 100.0 * (drift - 1.0)))
+    let times = slowdown(&fast)?;
+    Some(format!("the fast runs became {:.1} % slower", 100.0 * (times - 1.0)))
 }
 
 /// Processor time of others from the first sample to the last, in processors. A busy machine is
 /// no reason to distrust samples that agree all the same.
 fn load(m: &Measurement) -> Option<String> {
-    if median_to_minimum(m)?.max(slowest_to_fastest(m)?) <= UNDISTURBED {
+    if m.disturbance()? <= UNDISTURBED {
         return None;
     }
     let (busy, _, ticks) = elapsed(m)?;
@@ -154,7 +192,19 @@ fn elapsed(m: &Measurement) -> Option<(u64, u64, f64)> {
 
 /// What a reader should know but is no reason to distrust the samples.
 fn told(m: &Measurement) -> impl Iterator<Item = String> {
-    unsettled(m).into_iter().chain(threads(m))
+    outliers(m).into_iter().chain(unsettled(m)).chain(threads(m)).chain(blind(m))
+}
+
+fn outliers(m: &Measurement) -> Option<String> {
+    let (n, all) = (m.outliers(), m.samples().len());
+    (n as f64 > MANY_OUTLIERS * all as f64)
+        .then(|| format!("{n} of {all} samples are outliers, far above the others of their launch"))
+}
+
+/// Gates that had nothing to look at.
+fn blind(m: &Measurement) -> Vec<String> {
+    let unknown = m.gates.iter().flat_map(|gated| &gated.unknown);
+    unknown.map(|what| format!("{what} unknown: the gate could not look")).collect()
 }
 
 /// Fewest warm-up runs that can settle: two medians of ten.
@@ -173,46 +223,14 @@ fn threads(m: &Measurement) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::measurement::tests::measurement;
     use super::*;
-    use crate::agent::Facts;
     use crate::agent::OwnTime;
     use crate::agent::Ticks;
-    use crate::agent::Timed;
+    use crate::measure::Gated;
+    use crate::measure::Heat;
     use crate::measure::Level;
-    use crate::measure::ModelFile;
-    use crate::measure::Noise;
-
-    /// Ten launches of 50 samples: `us(launch, sample)`.
-    fn measurement(us: impl Fn(usize, usize) -> f64) -> Measurement {
-        let launch = |l: usize| Launch {
-            wall_us: 1e4,
-            timed: Timed {
-                runtime_version: "1".into(),
-                threads: 1,
-                inputs: Vec::new(),
-                load_us: 1.0,
-                first_us: 1.0,
-                warmup_runs: 20,
-                settled: true,
-                samples_us: (0..50).map(|s| us(l, s)).collect(),
-                before: Conditions::default(),
-                after: Conditions::default(),
-            },
-        };
-        Measurement {
-            model: ModelFile { path: "m.onnx".into(), blake3: String::new(), bytes: 1 },
-            device: "fake".into(),
-            facts: Facts { cores: Some(2), ..Facts::default() },
-            runtime: "tract".into(),
-            runtime_version: "1".into(),
-            threads: 1,
-            level: Level::Search,
-            launches: (0..10).map(launch).collect(),
-            memory: Vec::new(),
-            baseline: Vec::new(),
-            noise: Noise::default(),
-        }
-    }
+    use crate::measure::Stopped;
 
     #[track_caller]
     fn check_verdict(m: &Measurement, verdict: Verdict, reasons: &[&str]) {
@@ -241,7 +259,7 @@ mod tests {
     #[test]
     fn a_device_that_becomes_slower_with_every_launch_is_throttled() {
         let m = measurement(|l, s| 100.0 * (1.0 + 0.012 * l as f64) + (s % 2) as f64);
-        check_verdict(&m, Verdict::Throttled, &["the fast runs became 8.3 % slower"]);
+        check_verdict(&m, Verdict::Throttled, &["the fast runs became 10.8 % slower"]);
     }
 
     #[test]
@@ -268,6 +286,65 @@ mod tests {
         m.launches[0].timed.before.ticks = Some(Ticks { busy: 0, idle: 0, steal: 0 });
         m.launches[9].timed.after.ticks = Some(Ticks { busy: 80, idle: 0, steal: 20 });
         check_verdict(&m, Verdict::Noisy, &["the hypervisor took 20 % of the processors"]);
+    }
+
+    #[test]
+    fn what_a_level_wants_and_did_not_get_is_told_in_numbers() {
+        let mut m = measurement(|_, _| 150e3);
+        m.level = Level::Final;
+        m.launches.truncate(8);
+        for launch in &mut m.launches {
+            (launch.timed.runs, launch.timed.timed_us) = (51, 51.0 * 150e3);
+        }
+        check_verdict(&m, Verdict::TooFew, &["408 samples; `final` wants 1024"]);
+        m.level = Level::Search;
+        check_verdict(&m, Verdict::Stable, &[]);
+        m.launches.truncate(2);
+        m.launches.iter_mut().for_each(|l| l.timed.samples_us.truncate(1));
+        for launch in &mut m.launches {
+            (launch.timed.runs, launch.timed.timed_us) = (3, 0.45e6);
+        }
+        let few = [
+            "2 launches; `search` wants 5",
+            "6 samples; `search` wants 128",
+            "900.00 ms of timed runs; `search` wants 1.000 s",
+        ];
+        check_verdict(&m, Verdict::TooFew, &few);
+    }
+
+    #[test]
+    fn a_measurement_that_stays_noisy_says_how_often_it_was_tried() {
+        let mut m = measurement(|l, _| if l == 4 { 150.0 } else { 100.0 });
+        m.attempts = 3;
+        let slow = "the slowest launch took 1.50 times as long as the fastest";
+        let reasons = [slow, "all 3 attempts were noisy; this one spreads least"];
+        check_verdict(&m, Verdict::Noisy, &reasons);
+        let mut m = measurement(|_, _| 100.0);
+        m.attempts = 2;
+        check_verdict(&m, Verdict::Stable, &[]);
+    }
+
+    #[test]
+    fn a_device_that_became_too_hot_is_throttled_whatever_else() {
+        let mut m = measurement(|_, _| 100.0);
+        m.launches.truncate(2);
+        let heat = Heat { zone: "cpu-thermal".into(), celsius: 83.5 };
+        let stopped = Some(Stopped { heat, limit_c: 80.0 });
+        m.gates = Some(Gated { stopped, ..Gated::default() });
+        let (verdict, reasons) = m.verdict();
+        let hot = "`cpu-thermal` has 83.5 °C, 80 are allowed: no more launches after 2";
+        assert_eq!((verdict, reasons[0].as_str()), (Verdict::Throttled, hot));
+    }
+
+    #[test]
+    fn a_gate_that_could_not_look_and_many_outliers_are_told() {
+        let mut m = measurement(|_, s| if s == 7 { 150.0 } else { 100.0 });
+        m.gates = Some(Gated { unknown: vec!["temperature".into()], ..Gated::default() });
+        let told = [
+            "10 of 500 samples are outliers, far above the others of their launch",
+            "temperature unknown: the gate could not look",
+        ];
+        check_verdict(&m, Verdict::Stable, &told);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod quantile;
 mod random;
 mod rank;
 mod special;
+mod trend;
 
 pub use bootstrap::Resampling;
 pub use bootstrap::bootstrap_quantiles;
@@ -22,3 +23,5 @@ pub use quantile::quantile;
 pub use rank::kendall;
 pub use rank::ranks;
 pub use rank::spearman;
+pub use trend::mann_kendall;
+pub use trend::theil_sen;

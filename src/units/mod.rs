@@ -1,11 +1,15 @@
-//! Quantities that carry their unit.
+//! Quantities that carry their unit, and the names that were meant.
 //!
 //! A type inside the program, a suffix at every border where types end (`latency_us`,
 //! `memory_bytes`). Parsing and formatting exist once, here.
+mod near;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use near::nearest;
+pub use near::with_suggestion;
 use serde::Deserialize;
 use serde::Serialize;
 

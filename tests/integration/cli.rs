@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::support::program::REPLAYED;
 use super::support::program::check_exit;
+use super::support::program::citronade;
 use super::support::program::run;
 use super::support::program::stderr;
 
@@ -154,4 +155,57 @@ fn the_doctor_names_a_fix_for_each_finding() {
     for line in said.lines() {
         serde_json::from_str::<Value>(line).unwrap();
     }
+}
+
+/// A command with a configuration folder of its own, and without the phones of this machine.
+fn configured(folder: &Path, args: &[&str]) -> std::process::Output {
+    // With ssh, but without adb, which would leave a server behind.
+    let programs = folder.join("bin");
+    fs::create_dir_all(&programs).unwrap();
+    std::os::unix::fs::symlink("/usr/bin/ssh", programs.join("ssh")).ok();
+    let mut command = citronade(folder, args);
+    command.env("CITRONADE_CONFIG_DIR", folder.join("config")).env("PATH", programs);
+    command.output().unwrap()
+}
+
+#[test]
+fn devices_are_added_listed_and_used_by_name() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let add =
+        ["devices", "add", "bench-pi", "ssh:no-such-host.invalid", "--like", "raspberry-pi-5"];
+    check_exit(&configured(folder, &add), 0);
+    let again = configured(folder, &add);
+    check_exit(&again, 3);
+    assert!(stderr(&again).contains("bench-pi"), "{}", stderr(&again));
+    let listed = configured(folder, &["devices", "--json"]);
+    check_exit(&listed, 0);
+    let text = String::from_utf8(listed.stdout).unwrap();
+    let rows: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let row = |name: &str| rows.iter().find(|r| r["name"] == name).unwrap();
+    assert_eq!(
+        (&row("local")["state"], &row("bench-pi")["state"]),
+        (&"ready".into(), &"offline".into())
+    );
+    assert!(row("bench-pi")["fix"].as_str().unwrap().contains("ssh HOST"), "{text}");
+    fs::write(folder.join("m.onnx"), citronade::agent::TINY_MODEL).unwrap();
+    let measured = configured(folder, &["measure", "m.onnx", "--device", "bench-pi"]);
+    check_exit(&measured, 12);
+    assert!(stderr(&measured).contains("bench-pi cannot be reached"), "{}", stderr(&measured));
+    let unknown = configured(folder, &["measure", "m.onnx", "--device", "bench-pj"]);
+    check_exit(&unknown, 12);
+}
+
+#[test]
+fn a_check_of_this_machine_says_what_it_is_and_measures() {
+    let folder = TempDir::new().unwrap();
+    let checked = configured(folder.path(), &["devices", "check", "local", "--json"]);
+    check_exit(&checked, 0);
+    let checked: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(
+        (&checked["schema"], &checked["state"]),
+        (&"citronade.device.v1".into(), &"ready".into())
+    );
+    assert!(checked["reference_p50_us"].as_f64().unwrap() > 0.0);
+    assert!(checked["facts"]["cores"].as_u64().unwrap() > 0);
 }

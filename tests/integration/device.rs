@@ -13,10 +13,13 @@ use citronade::agent::RunRequest;
 use citronade::agent::Task;
 use citronade::agent::Warmup;
 use citronade::device;
+use citronade::device::Catalogue;
 use citronade::device::DeviceError;
 use citronade::device::Fake;
 use citronade::device::Local;
+use citronade::device::ProfileError;
 use citronade::device::Runner;
+use citronade::device::Runners;
 use citronade::device::Transport;
 
 use crate::support::models;
@@ -26,13 +29,14 @@ pub const AGENT: &str = env!("CARGO_BIN_EXE_citronade-agent");
 /// Long enough for a busy machine; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The runner on this machine; measurements of other tests need not be waited for.
 pub fn agent() -> Local {
-    Local::program(AGENT, Vec::<String>::new())
+    Local::program(AGENT, Vec::<String>::new()).with_lock_folder(None)
 }
 
 /// A runner written in shell.
 pub fn script(text: &str) -> Local {
-    Local::program("/bin/sh", ["-c", text])
+    Local::program("/bin/sh", ["-c", text]).with_lock_folder(None)
 }
 
 fn hello(transport: &dyn Transport, timeout: Duration) -> Result<Answer, DeviceError> {
@@ -123,8 +127,10 @@ fn a_program_that_is_not_there_is_named() {
 
 #[test]
 fn only_known_addresses_are_devices() {
-    assert_eq!(device::parse("local").unwrap().address(), "local");
-    assert!(matches!(device::parse("fax:1"), Err(DeviceError::UnknownAddress { .. })));
+    let none = Catalogue::default();
+    let local = device::find(&none, "local").unwrap();
+    assert_eq!(device::connect(&local, Runners::default()).unwrap().address(), "local");
+    assert!(matches!(device::find(&none, "fax:1"), Err(ProfileError::Address { .. })));
 }
 
 #[test]

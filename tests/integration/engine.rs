@@ -6,15 +6,17 @@ use std::sync::atomic::AtomicBool;
 
 use citronade::data;
 use citronade::data::LoadOptions;
-use citronade::device::Local;
+use citronade::device::Transport;
 use citronade::engine::Budget;
 use citronade::engine::Developed;
 use citronade::engine::Engine;
+use citronade::engine::Event;
 use citronade::engine::Gauge;
 use citronade::engine::Material;
 use citronade::engine::Parts;
 use citronade::engine::RunConfig;
 use citronade::engine::Source;
+use citronade::engine::StopReason;
 use citronade::engine::develop;
 use citronade::graph::Network;
 use citronade::graph::eval;
@@ -35,17 +37,28 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::device::AGENT;
 use crate::device::script;
+use crate::remote;
+use crate::support::adbd::AdbServer;
+use crate::support::adbd::Phone;
 
 fn digits() -> Material {
     Material::new(data::load("digits", &LoadOptions::default()).unwrap())
 }
 
-/// A search of so many candidates on `device`, with a formula in place of training.
-fn search(device: Local, folder: &Path, before: impl FnOnce()) -> Engine {
+const FORTY: Budget = Budget { seconds: None, candidates: Some(40), epochs: None };
+
+/// A search on `device`, with a formula in place of training.
+fn search(
+    device: Arc<dyn Transport>,
+    folder: &Path,
+    budget: Budget,
+    before: impl FnOnce(),
+    watch: &mut dyn FnMut(&Event),
+) -> (Engine, StopReason) {
     let config = RunConfig {
         runtime: "metronome".into(),
         objectives: vec![Objective::Error, Objective::Latency, Objective::Parameters],
-        budget: Budget { candidates: Some(40), ..Budget::default() },
+        budget,
         ..RunConfig::default()
     };
     let material = digits();
@@ -64,7 +77,7 @@ fn search(device: Local, folder: &Path, before: impl FnOnce()) -> Engine {
     };
     let mut store = Store::open(&folder.join("search.db")).unwrap();
     store.begin_run(&run).unwrap();
-    let bench = Bench::open(Arc::new(device), "metronome", 1).unwrap();
+    let bench = Bench::open(device, "metronome", 1).unwrap();
     before();
     let mut engine = Engine::start(Parts {
         config,
@@ -77,8 +90,8 @@ fn search(device: Local, folder: &Path, before: impl FnOnce()) -> Engine {
         keep_blobs: true,
     })
     .unwrap();
-    engine.run(&mut |_, _| {}).unwrap();
-    engine
+    let reason = engine.run(&mut |event, _| watch(event)).unwrap();
+    (engine, reason)
 }
 
 /// Every fourth launch dies, some of them amid their answer: a measurement forgives one.
@@ -91,7 +104,8 @@ fn a_search_goes_on_with_a_runner_that_dies_now_and_then() {
          read request; printf '{{\"protocol\":1,'; kill -9 $$; fi; fi; exec '{AGENT}'",
         count.display()
     ));
-    let engine = search(dies, folder.path(), || fs::write(&count, "0").unwrap());
+    let before = || fs::write(&count, "0").unwrap();
+    let (engine, _) = search(Arc::new(dies), folder.path(), FORTY, before, &mut |_| {});
     let candidates = engine.state().candidates();
     assert_eq!(candidates.len(), 40);
     let failed = candidates.values().filter_map(|c| c.ended.as_ref());
@@ -99,6 +113,54 @@ fn a_search_goes_on_with_a_runner_that_dies_now_and_then() {
     assert!(!failed.is_empty() && failed.len() < 40, "{} failed", failed.len());
     assert!(failed.iter().all(|e| e.reason.contains("signal 9")), "{}", failed[0].reason);
     assert!(!engine.state().front().is_empty());
+}
+
+#[test]
+fn a_search_waits_for_a_phone_that_was_unplugged_and_loses_nothing() {
+    let Some(server) = AdbServer::start() else { return };
+    let (phone, folder) = (Phone::start(), tempfile::tempdir().unwrap());
+    let (mut measured, mut paused) = (0, Vec::new());
+    let mut watch = |event: &Event| match event {
+        Event::Measured(_) => {
+            measured += 1;
+            if measured == 7 {
+                phone.pull();
+            }
+        }
+        Event::Paused(why) => {
+            paused.push(why.clone());
+            phone.plug_in();
+        }
+        _ => {}
+    };
+    let device = remote::phone(&server, &phone);
+    let (engine, _) = search(device, folder.path(), FORTY, || {}, &mut watch);
+    assert!(!paused.is_empty() && paused[0].contains(&phone.serial()), "{paused:?}");
+    let candidates = engine.state().candidates();
+    assert_eq!(candidates.len(), 40);
+    let failed = candidates.values().filter_map(|c| c.ended.as_ref());
+    assert_eq!(failed.filter(|e| e.kind == EndKind::Failed).count(), 0);
+}
+
+#[test]
+fn a_search_ends_in_its_time_though_its_phone_stays_away() {
+    let Some(server) = AdbServer::start() else { return };
+    let (phone, folder) = (Phone::start(), tempfile::tempdir().unwrap());
+    let (mut measured, mut paused) = (0, 0);
+    let mut watch = |event: &Event| match event {
+        Event::Measured(_) => {
+            measured += 1;
+            if measured == 3 {
+                phone.pull();
+            }
+        }
+        Event::Paused(_) => paused += 1,
+        _ => {}
+    };
+    let budget = Budget { seconds: Some(12.0), ..Budget::default() };
+    let device = remote::phone(&server, &phone);
+    let (_, reason) = search(device, folder.path(), budget, || {}, &mut watch);
+    assert_eq!((reason, paused > 0), (StopReason::Budget, true));
 }
 
 fn developed(material: &Material, source: Source, epochs: u32, imitated: u32) -> Developed {

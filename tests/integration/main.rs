@@ -1,6 +1,7 @@
 //! All integration tests in one binary: one link, one run.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stderr, reason = "what was not checked is said")]
+mod adbd;
 mod architecture;
 mod cli;
 mod data;
@@ -10,9 +11,11 @@ mod graph;
 mod latency;
 mod measure;
 mod morphisms;
+mod mutants;
 mod networks;
 mod onnx;
 mod pareto;
+mod remote;
 mod report;
 mod search;
 mod space;
@@ -20,3 +23,4 @@ mod store;
 mod store_process;
 mod support;
 mod train;
+mod trust;

@@ -1,7 +1,9 @@
 //! What several tests share.
 pub mod activations;
+pub mod adbd;
 pub mod models;
 pub mod networks;
 pub mod program;
 pub mod runs;
 pub mod runtime;
+pub mod sshd;

@@ -1,0 +1,344 @@
+//! A device at the other end of a shell: the runner installs itself there.
+use std::fs::File;
+use std::io::Seek;
+use std::io::SeekFrom;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use super::DeviceError;
+use super::Pipe;
+use super::Runners;
+use super::Transport;
+use super::shell;
+use super::shell::Called;
+use super::shell::Shell;
+
+/// How long a short command may take.
+const SHORT: Duration = Duration::from_secs(30);
+
+/// Slowest link that is waited for, bytes a second.
+const SLOWEST: u64 = 50_000;
+
+/// Status of a shell that does not find a program.
+const NOT_FOUND: i32 = 127;
+
+/// How names of runners begin.
+const RUNNER: &str = "runner-";
+
+/// Says what programs the device runs: its processor, and whether they are 32 bits wide on it.
+const WHAT: &str = "uname -m && { getconf LONG_BIT 2>/dev/null || echo 64; }";
+
+/// Status of the runner when there is no room within the bound.
+const REFUSED: i32 = 3;
+
+/// Characters of a hash in a file's name: 128 bits.
+const HASH_IN_NAME: usize = 32;
+
+/// A device behind `ssh` or `adb`.
+///
+/// Before the first launch the runner for the device's processor is brought to its work folder,
+/// once for each version. Files are named by their content and written as `NAME.part` first; a
+/// transfer that was cut is taken up where it ended, and nothing counts before its hash is right.
+/// The folder is kept under a bound by removing the models that were used longest ago.
+pub struct Remote<S> {
+    shell: S,
+    runners: Runners,
+    folder: String,
+    lock_folder: String,
+    bound: u64,
+    /// Name of the runner, once it is there.
+    runner: Mutex<Option<String>>,
+}
+
+impl<S: Shell> Remote<S> {
+    /// The device that `shell` reaches; its work folder is called `folder` there, relative to the
+    /// login folder where there is one, and holds `bound` bytes at most.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError::UnknownAddress`] if the folder's name would mean something to a shell.
+    pub fn new(shell: S, runners: Runners, folder: &str, bound: u64) -> Result<Self, DeviceError> {
+        if !is_plain(folder) {
+            return Err(DeviceError::UnknownAddress { text: folder.to_owned() });
+        }
+        let (folder, lock_folder) = (folder.to_owned(), shell.lock_folder().to_owned());
+        Ok(Remote { shell, runners, folder, lock_folder, bound, runner: Mutex::new(None) })
+    }
+
+    /// With another folder for the lock.
+    pub fn with_lock_folder(self, lock_folder: &str) -> Self {
+        Remote { lock_folder: lock_folder.to_owned(), ..self }
+    }
+
+    /// The runner's name in the work folder; brings it there if this was not done yet.
+    fn runner(&self) -> Result<String, DeviceError> {
+        let mut runner = self.runner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = &*runner {
+            return Ok(name.clone());
+        }
+        Ok(runner.insert(self.install()?).clone())
+    }
+
+    fn install(&self) -> Result<String, DeviceError> {
+        let folder = &self.folder;
+        let line = format!(
+            "mkdir -p {folder} && cd {folder} && {WHAT} && {{ ls -d runner-* 2>/dev/null || :; }}"
+        );
+        let called = self.call("make its work folder", &line, None, SHORT)?;
+        let words = self.succeeded("make its work folder", called)?;
+        let arch = arch(&words);
+        let path = self.runners.find(&arch, &self.shell.address())?;
+        let file = Sent::open(&path)?;
+        let name = format!("{RUNNER}{}", &file.blake3[..HASH_IN_NAME]);
+        if !words.contains(&name) {
+            let part = part(&name);
+            self.bring(&file, &name, |_| {
+                let line = format!("cd {folder} && {{ wc -c < {part} || echo 0; }}");
+                let called = self.call("look at its files", &line, None, SHORT)?;
+                let words = self.succeeded("look at its files", called)?;
+                Ok(words.first().and_then(|bytes| bytes.parse().ok()))
+            })?;
+        }
+        Ok(name)
+    }
+
+    /// Sends what is missing of `file`; `prepare` says how much of it is there already, `None` if
+    /// it is there whole.
+    fn bring(
+        &self,
+        file: &Sent,
+        name: &str,
+        prepare: impl Fn(&Sent) -> Result<Option<u64>, DeviceError>,
+    ) -> Result<(), DeviceError> {
+        let mut damage = None;
+        for _ in 0..2 {
+            let Some(there) = prepare(file)? else { return Ok(()) };
+            match self.send(file, name, there)? {
+                None => return Ok(()),
+                reason => damage = reason,
+            }
+        }
+        let (address, reason) = (self.shell.address(), damage.unwrap_or_default());
+        Err(match name.starts_with(RUNNER) {
+            true => DeviceError::WrongRunner {
+                address,
+                path: file.path.clone(),
+                reason: format!("it does not run there: {reason}"),
+            },
+            false => DeviceError::Damaged { address, name: name.to_owned(), reason },
+        })
+    }
+
+    /// Sends `file` from byte `there` on; what is wrong with it if it did not arrive whole.
+    fn send(&self, file: &Sent, name: &str, there: u64) -> Result<Option<String>, DeviceError> {
+        let (there, operator) = match there > file.bytes {
+            true => (0, ">"),
+            false => (there, ">>"),
+        };
+        let part = part(name);
+        // What was just sent accepts itself; nothing older is run on it.
+        let runner = match name.starts_with(RUNNER) {
+            true => format!("chmod 755 {part} && ./{part}"),
+            false => format!("./{}", self.runner()?),
+        };
+        let line = format!(
+            "cd {} && cat {operator} {part} && {runner} --accept {name} {part} {} {}",
+            self.folder, file.bytes, file.blake3
+        );
+        let timeout = SHORT + Duration::from_secs(file.bytes / SLOWEST);
+        let doing = format!("receive `{}`", file.path.display());
+        let called = self.call(&doing, &line, Some(file.from(there)?), timeout)?;
+        if called.status == 0 {
+            return Ok(None);
+        }
+        // A runner that is damaged may not be able to say so, nor to remove itself; and half a file
+        // would keep the disk full.
+        let line = format!("cd {} && rm -f {part}", self.folder);
+        self.call("remove a damaged file", &line, None, SHORT)?;
+        match is_not_writable(&called.stderr) {
+            true => Err(self.not_writable(&called.stderr)),
+            false => Ok(Some(called.stderr.trim().to_owned())),
+        }
+    }
+
+    fn call(
+        &self,
+        doing: &str,
+        line: &str,
+        input: Option<File>,
+        timeout: Duration,
+    ) -> Result<Called, DeviceError> {
+        shell::call(&self.shell, doing, line, input, timeout)
+    }
+
+    /// The words of an answer, or why there is none.
+    fn succeeded(&self, doing: &str, called: Called) -> Result<Vec<String>, DeviceError> {
+        if called.status == 0 {
+            return Ok(called.stdout.split_whitespace().map(str::to_owned).collect());
+        }
+        if is_not_writable(&called.stderr) {
+            return Err(self.not_writable(&called.stderr));
+        }
+        Err(DeviceError::Ended {
+            address: self.shell.address(),
+            doing: doing.to_owned(),
+            status: Some(called.status),
+            stderr_tail: called.stderr,
+        })
+    }
+
+    fn not_writable(&self, stderr: &str) -> DeviceError {
+        DeviceError::NotWritable {
+            address: self.shell.address(),
+            folder: self.folder.clone(),
+            reason: stderr.trim().to_owned(),
+        }
+    }
+}
+
+impl<S: Shell> Transport for Remote<S> {
+    fn address(&self) -> String {
+        self.shell.address()
+    }
+
+    fn look(&self) -> Result<String, DeviceError> {
+        let called = self.call("say what it is", WHAT, None, SHORT)?;
+        Ok(arch(&self.succeeded("say what it is", called)?))
+    }
+
+    fn spawn(&self) -> Result<Pipe, DeviceError> {
+        let (folder, runner) = (&self.folder, self.runner()?);
+        let line = format!("if cd {folder}; then ./{runner}; else (exit {NOT_FOUND}); fi");
+        let spawned = shell::spawn(&self.shell, &line);
+        if spawned.is_err() {
+            // After an absence its files may be gone, too.
+            *self.runner.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        spawned
+    }
+
+    fn place(&self, file: &Path, blake3: &str) -> Result<String, DeviceError> {
+        let runner = self.runner()?;
+        let file = Sent::open(file)?;
+        if file.blake3 != blake3 {
+            let source = std::io::Error::other("it has changed while it was to be measured");
+            return Err(DeviceError::NotRead { path: file.path, source });
+        }
+        let name = format!("{}.onnx", &blake3[..HASH_IN_NAME]);
+        let part = part(&name);
+        self.bring(&file, &name, |file| {
+            let line = format!(
+                "cd {} && ./{runner} --prepare {name} {part} {} {}",
+                self.folder, file.bytes, self.bound
+            );
+            let called = self.call("make room for a model", &line, None, SHORT)?;
+            if called.status == REFUSED {
+                return Err(DeviceError::NoRoom {
+                    address: self.shell.address(),
+                    reason: called.stderr.trim().to_owned(),
+                });
+            }
+            let words = self.succeeded("make room for a model", called)?;
+            match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+                ["whole"] => Ok(None),
+                ["part", bytes] => Ok(bytes.parse().ok()),
+                other => Err(DeviceError::Garbage {
+                    address: self.shell.address(),
+                    reason: format!("it answers `{}` to --prepare", other.join(" ")),
+                }),
+            }
+        })?;
+        Ok(name)
+    }
+
+    fn lock_folder(&self) -> Option<String> {
+        Some(self.lock_folder.clone())
+    }
+}
+
+/// The processor's kind, from the answer to [`WHAT`]: a 64-bit kernel may carry a 32-bit system.
+fn arch(words: &[String]) -> String {
+    match words {
+        [kernel, bits, ..] if kernel == "aarch64" && bits == "32" => "armv7".to_owned(),
+        [kernel, ..] => kernel.clone(),
+        [] => String::new(),
+    }
+}
+
+/// What `name` is called on its way from this user on this computer, so that two who send the same
+/// file do not write into one.
+pub fn part(name: &str) -> String {
+    let user = std::env::var("USER").unwrap_or_default();
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let sender = blake3::hash(format!("{user}@{}", host.to_string_lossy()).as_bytes());
+    format!("{name}.{}.part", &sender.to_hex()[..8])
+}
+
+/// A file of this machine that goes to the device.
+struct Sent {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    blake3: String,
+}
+
+impl Sent {
+    fn open(path: &Path) -> Result<Self, DeviceError> {
+        let not_read = |source| DeviceError::NotRead { path: path.to_owned(), source };
+        let file = File::open(path).map_err(not_read)?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(&file).map_err(not_read)?;
+        let (bytes, blake3) = (hasher.count(), hasher.finalize().to_hex().to_string());
+        Ok(Sent { path: path.to_owned(), file, bytes, blake3 })
+    }
+
+    /// The same file, to be read from `offset` on.
+    fn from(&self, offset: u64) -> Result<File, DeviceError> {
+        let not_read = |source| DeviceError::NotRead { path: self.path.clone(), source };
+        let mut file = self.file.try_clone().map_err(not_read)?;
+        file.seek(SeekFrom::Start(offset)).map_err(not_read)?;
+        Ok(file)
+    }
+}
+
+/// Does it mean nothing but itself to a shell?
+fn is_plain(folder: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._/-".contains(c);
+    !folder.is_empty()
+        && !folder.starts_with('-')
+        && folder.chars().all(plain)
+        && folder.split('/').all(|part| part != "..")
+}
+
+fn is_not_writable(complaint: &str) -> bool {
+    ["No space left", "Read-only file system", "Permission denied", "quota exceeded"]
+        .iter()
+        .any(|known| complaint.contains(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_64_bit_kernel_may_carry_a_32_bit_system() {
+        let arch_of =
+            |answer: &str| arch(&answer.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(arch_of("aarch64\n64\nrunner-0"), "aarch64");
+        assert_eq!(arch_of("aarch64\n32\n"), "armv7");
+        assert_eq!(arch_of("x86_64\n64\n"), "x86_64");
+    }
+
+    #[test]
+    fn a_folder_is_a_plain_word() {
+        for good in [".cache/citronade", "/data/local/tmp/citronade", "a-b_c.d"] {
+            assert!(is_plain(good), "{good}");
+        }
+        for bad in ["", "-rf", "a b", "a;b", "$HOME", "a/../b", "~", "a'b", "a\nb", "ä"] {
+            assert!(!is_plain(bad), "{bad}");
+        }
+    }
+}

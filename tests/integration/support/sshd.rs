@@ -1,0 +1,133 @@
+//! A board: a real `sshd` on loopback with keys of its own.
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::net::TcpListener;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+
+use citronade::device::Ssh;
+use nix::sys::signal::Signal;
+use nix::sys::signal::killpg;
+use nix::unistd::Pid;
+use std::os::unix::process::CommandExt;
+use tempfile::TempDir;
+
+const SSHD: &str = "/usr/sbin/sshd";
+
+/// The daemon; dropped, it is gone with all its sessions.
+pub struct Board {
+    port: u16,
+    home: TempDir,
+    sshd: Child,
+}
+
+impl Board {
+    /// Says so and returns `None` where there is no `sshd`.
+    pub fn start() -> Option<Board> {
+        if !Path::new(SSHD).is_file() {
+            eprintln!("not tried over ssh: there is no {SSHD} (Debian: openssh-server)");
+            return None;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        for key in ["host", "user", "stranger"] {
+            make_key(&home.path().join(key));
+        }
+        let at = |name: &str| home.path().join(name).display().to_string();
+        fs::copy(at("user.pub"), at("authorized")).unwrap();
+        let host_key = fs::read_to_string(at("host.pub")).unwrap();
+        fs::write(at("known"), format!("[127.0.0.1]:{port} {host_key}")).unwrap();
+        let config = format!(
+            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
+             UsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
+             MaxStartups 100\n",
+            at("host"),
+            at("authorized")
+        );
+        fs::write(at("config"), config).unwrap();
+        // Where root's sshd locks a part of itself up.
+        fs::create_dir_all("/run/sshd").ok();
+        let mut sshd = Command::new(SSHD)
+            .args(["-D", "-e", "-f", &at("config")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(sshd.stderr.take().unwrap());
+        let mut lines = String::new();
+        while !lines.contains("Server listening") {
+            let read = log.read_line(&mut lines).unwrap();
+            assert!(read > 0, "sshd does not start: {lines}");
+        }
+        // Nobody reads on: it must not block on a full pipe.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Some(Board { port, home, sshd })
+    }
+
+    /// As its user reaches it.
+    pub fn ssh(&self) -> Ssh {
+        self.ssh_as("user", "known")
+    }
+
+    /// With the key `identity` and the known hosts in the file `known`.
+    pub fn ssh_as(&self, identity: &str, known: &str) -> Ssh {
+        let at = |name: &str| self.home.path().join(name).display().to_string();
+        Ssh::new("127.0.0.1", Some(self.port))
+            .unwrap()
+            .with_option(format!("IdentityFile={}", at(identity)))
+            .with_option("IdentitiesOnly=yes")
+            .with_option("IdentityAgent=none")
+            .with_option(format!("UserKnownHostsFile={}", at(known)))
+            .with_option("GlobalKnownHostsFile=none")
+            .with_option("StrictHostKeyChecking=yes")
+    }
+
+    /// A folder of its own.
+    pub fn folder(&self) -> PathBuf {
+        self.home.path().join("work")
+    }
+
+    /// Processes of connections that are open.
+    pub fn sessions(&self) -> usize {
+        children(self.sshd.id()).len()
+    }
+
+    /// Power failure: the daemon and all sessions are gone.
+    pub fn kill(&mut self) {
+        for session in children(self.sshd.id()) {
+            killpg(session, Signal::SIGKILL).ok();
+        }
+        killpg(pid(self.sshd.id()), Signal::SIGKILL).ok();
+        self.sshd.wait().unwrap();
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn pid(id: u32) -> Pid {
+    Pid::from_raw(i32::try_from(id).unwrap())
+}
+
+/// Processes that `parent` has started and their children: each session is a group of its own.
+fn children(parent: u32) -> Vec<Pid> {
+    let list = Path::new("/proc").join(format!("{parent}/task/{parent}/children"));
+    let text = fs::read_to_string(list).unwrap_or_default();
+    let ids: Vec<u32> = text.split_whitespace().map(|id| id.parse().unwrap()).collect();
+    ids.iter().flat_map(|id| [children(*id), vec![pid(*id)]].concat()).collect()
+}
+
+fn make_key(path: &Path) {
+    let made =
+        Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path).status();
+    assert!(made.unwrap().success());
+}
