@@ -152,8 +152,13 @@ fn markdown(card: &serde_json::Value, run: &RunRecord, id: CandidateId) -> Strin
 
 /// Python with ONNX Runtime, since every model can be tried from it.
 fn snippet(run: &RunRecord, name: &str) -> String {
-    let measured = match run.runtime.split(' ').next() {
-        Some("ort") => "with the settings that were measured".to_owned(),
+    let runtime = run.runtime.split(' ').next().unwrap_or_default();
+    let measured = match runtime.split_once(':').unwrap_or((runtime, "cpu")) {
+        ("ort", "cpu") => "with the settings that were measured".to_owned(),
+        ("ort", provider) => format!(
+            "on the CPU; it was measured with the execution provider {provider}, which is to be\n\
+             # named first in `providers` for the same latency"
+        ),
         _ => format!(
             "with ONNX Runtime; it was measured with {}, whose latency is another\n\
              # (`citronade measure {name}.onnx --runtime ort` gives that of ONNX Runtime)",
