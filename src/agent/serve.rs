@@ -175,7 +175,11 @@ fn hold(request: &HoldRequest, lock: &mut Option<Lock>) -> Answer {
         }
         Ok(Err(owner)) => Answer::Busy { owner },
         Err(error) => {
-            let reason = format!("cannot lock the device in `{}`: {error}", request.folder);
+            let reason = format!(
+                "cannot lock the device in `{}`: {error}; on this machine CITRONADE_LOCK_DIR names \
+                 another folder",
+                request.folder
+            );
             Answer::Refused { kind: Refusal::Request, reason }
         }
     }

@@ -1,4 +1,6 @@
 //! One device with one runtime, ready to measure model after model.
+mod extras;
+
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -9,14 +11,9 @@ use std::time::Instant;
 use std::time::SystemTime;
 
 use crate::agent::Answer;
-use crate::agent::Fill;
 use crate::agent::Hello;
 use crate::agent::MemoryRequest;
 use crate::agent::MemoryUse;
-use crate::agent::OpTime;
-use crate::agent::Outputs;
-use crate::agent::PerOpRequest;
-use crate::agent::RunRequest;
 use crate::agent::RuntimeFacts;
 use crate::agent::Task;
 use crate::agent::TimeRequest;
@@ -24,7 +21,6 @@ use crate::device::DeviceError;
 use crate::device::Runner;
 use crate::device::Transport;
 
-use super::agreement::Agreement;
 use super::error::MeasureError;
 use super::error::NO_MODEL;
 use super::gates::Gated;
@@ -44,9 +40,6 @@ use super::verdict::Verdict;
 
 /// How long the agent may take to say who it is, looking for runtimes included.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Runs that count when operations are timed.
-const RUNS_PER_OP: u32 = 20;
 
 /// Launches that weigh the runtime itself, once for each bench.
 const BASELINE_LAUNCHES: u32 = 3;
@@ -154,61 +147,6 @@ impl Bench {
     pub fn with_gates(mut self, gates: Gates) -> Self {
         self.gates = gates;
         self
-    }
-
-    /// Times each operation of `model`, the slowest first. Looking costs time of its own: not for
-    /// comparing models.
-    ///
-    /// # Errors
-    ///
-    /// As for [`measure`](Self::measure).
-    pub fn per_op(&self, model: &Path) -> Result<Vec<OpTime>, MeasureError> {
-        let (file, plan) = (read(model)?, Plan::of(Level::Screen));
-        let visit = self.visit(model, &file, &plan)?;
-        let request = PerOpRequest {
-            model: visit.placed,
-            runtime: self.runtime.name.clone(),
-            library: self.runtime.library.clone(),
-            threads: self.threads,
-            runs: RUNS_PER_OP,
-        };
-        match self.ask(Task::PerOp(request), plan.timeout, &file.path)? {
-            Answer::PerOp(ops) => {
-                let most_us = plan.timeout.as_secs_f64() * 1e6;
-                self.believe(&file.path, plausible::ensure_possible_ops(&ops, most_us))?;
-                Ok(ops)
-            }
-            other => Err(unexpected(&*self.transport, &file.path, &other)),
-        }
-    }
-
-    /// Runs `model` once here and there, on the same inputs.
-    ///
-    /// # Errors
-    ///
-    /// As for [`measure`](Self::measure), and if one of the two cannot run it.
-    pub fn compare(&self, model: &Path, here: &Bench) -> Result<Agreement, MeasureError> {
-        let reference = here.runtime.version.as_deref().unwrap_or_default();
-        let reference =
-            format!("{} {reference} on {}", here.runtime.name, here.transport.address());
-        let [expected, found] = [here.outputs(model)?, self.outputs(model)?];
-        Ok(Agreement::of(reference, &expected, &found))
-    }
-
-    fn outputs(&self, model: &Path) -> Result<Outputs, MeasureError> {
-        let (file, plan) = (read(model)?, Plan::of(Level::Screen));
-        let visit = self.visit(model, &file, &plan)?;
-        let request = RunRequest {
-            model: visit.placed,
-            runtime: self.runtime.name.clone(),
-            library: self.runtime.library.clone(),
-            threads: self.threads,
-            fill: Fill::Scattered,
-        };
-        match self.ask(Task::Run(request), plan.timeout, &file.path)? {
-            Answer::Outputs(outputs) => Ok(outputs),
-            other => Err(unexpected(&*self.transport, &file.path, &other)),
-        }
     }
 
     /// What the device said of itself.
