@@ -33,6 +33,7 @@ use citronade::graph::NodeId;
 use citronade::measure::Bench;
 use citronade::pareto::Objective;
 use citronade::search::Acceptance;
+use citronade::store::RunDevice;
 use citronade::store::RunRecord;
 use citronade::store::Store;
 use citronade::train::Epoch;
@@ -131,12 +132,14 @@ fn search(
         config: serde_json::to_string(&config).unwrap(),
         data: "digits".into(),
         data_hash: data.fingerprint(),
-        device: "fake".into(),
-        runtime: "metronome".into(),
+        devices: vec![RunDevice {
+            name: "fake".into(),
+            runtime: "metronome".into(),
+            reference: None,
+        }],
         threads: 1,
         objectives: config.objectives.iter().map(Objective::to_string).collect(),
         limits: Default::default(),
-        reference: None,
     };
     store.begin_run(&run).unwrap();
     let bench = Bench::open(Arc::new(Fake), "metronome", 1).unwrap();
@@ -146,7 +149,7 @@ fn search(
         store,
         material: Arc::new(Material::new(data)),
         trainer,
-        gauge: Gauge { bench, folder: folder.path().to_owned() },
+        gauges: vec![Gauge { bench, folder: folder.path().to_owned() }],
         interrupted: Arc::new(AtomicBool::new(false)),
         keep_blobs: false,
     })

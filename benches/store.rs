@@ -28,7 +28,7 @@ fn main() {
     let reader = Reader::open(&path).unwrap();
     time("front", || assert!(!Front::read(&reader, "run").unwrap().members.is_empty()));
     time("counts", || assert_eq!(reader.counts("run").unwrap().accepted, CANDIDATES));
-    time("candidates", || assert_eq!(reader.candidates("run").unwrap().len(), 100_000));
+    time("candidates", || assert_eq!(reader.candidates("run", 0).unwrap().len(), 100_000));
     time("one candidate", || assert!(reader.candidate("run", 77_777).unwrap().is_some()));
     time("records (resume)", || assert!(reader.records("run").unwrap().len() > 100_000));
 }
@@ -64,12 +64,14 @@ fn run() -> RunRecord {
         config: "{}".into(),
         data: "digits".into(),
         data_hash: String::new(),
-        device: "local".into(),
-        runtime: "tract".into(),
+        devices: vec![RunDevice {
+            name: "local".into(),
+            runtime: "tract".into(),
+            reference: None,
+        }],
         threads: 1,
         objectives: vec!["error".into(), "latency".into(), "parameters".into()],
         limits: Default::default(),
-        reference: None,
     }
 }
 
@@ -94,6 +96,7 @@ fn life(candidate: u64) -> Vec<Record> {
     };
     let measured = Measured {
         candidate,
+        device: 0,
         round: 0,
         latency_us,
         latency_interval_us: [0.98 * latency_us, 1.02 * latency_us],
@@ -115,8 +118,10 @@ fn told(candidate: u64) -> Record {
         generation: (candidate / 64) as u32,
         candidates: (candidate - 63..=candidate).collect(),
         proposed: 4 * candidate,
-        hypervolume: 0.8,
-        front: (1..=40).map(|n| member(4 * n)).collect(),
+        fronts: vec![ToldFront {
+            hypervolume: 0.8,
+            members: (1..=40).map(|n| member(4 * n)).collect(),
+        }],
         at_s: candidate as f64,
     })
 }

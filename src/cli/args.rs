@@ -106,9 +106,10 @@ pub struct Search {
     /// Use at most so many training images.
     #[arg(long, value_name = "N")]
     pub data_limit: Option<usize>,
-    /// The device that is measured: a name of devices.toml, `local`, `ssh:HOST` or `adb:SERIAL`.
-    #[arg(long, value_name = "NAME")]
-    pub device: Option<String>,
+    /// The device that is measured: a name of devices.toml, `local`, `ssh:HOST` or `adb:SERIAL`; several
+    /// as `local,bench-pi`, for a front each.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub device: Option<Vec<String>>,
     /// The runner for the device, instead of the one that is found.
     #[arg(long, value_name = "FILE")]
     pub agent: Option<PathBuf>,
@@ -189,7 +190,7 @@ pub struct Init {
 pub struct Front {
     #[command(flatten)]
     pub stored: Stored,
-    /// Only for this device.
+    /// On which device; needed where the run has several.
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
     /// Comma-separated values instead of a table.
@@ -231,6 +232,9 @@ pub struct Export {
     /// Every member of the front.
     #[arg(long)]
     pub front: bool,
+    /// On which device; needed where the run has several.
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
     /// Folder to write into; made if it is not there.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -245,6 +249,9 @@ pub struct Report {
     /// The page.
     #[arg(long, value_name = "FILE.html")]
     pub out: PathBuf,
+    /// On which device; needed where the run has several.
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
     #[command(flatten)]
     pub stored: Stored,
 }

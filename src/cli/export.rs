@@ -10,7 +10,6 @@ use crate::report::Front;
 use crate::store::CandidateId;
 use crate::store::CandidateRow;
 use crate::store::Reader;
-use crate::store::RunRecord;
 use crate::store::Trained;
 use crate::units::Bytes;
 use crate::units::Fraction;
@@ -23,11 +22,11 @@ use super::inspect::write;
 /// the settings that were measured; returns the paths.
 pub fn candidate(
     reader: &Reader,
-    run: &RunRecord,
     front: &Front,
     id: CandidateId,
     folder: &Path,
 ) -> anyhow::Result<Vec<String>> {
+    let run = &front.run;
     let whole = reader.candidate(&run.id, id)?;
     let trained = whole.as_ref().and_then(|w| w.trained.as_ref().zip(Some(&w.accepted)));
     let nothing = || NothingSelected(format!("run {} has no trained candidate {id}", run.id));
@@ -40,10 +39,13 @@ pub fn candidate(
         .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
     let name = format!("candidate-{id}");
     let as_told = front.members.iter().map(|member| &member.row).find(|row| row.id == id);
-    let rows = if as_told.is_none() { reader.trained(&run.id)? } else { Vec::new() };
+    let rows = match as_told {
+        Some(_) => Vec::new(),
+        None => reader.trained(&run.id, front.at)?,
+    };
     let ancestors = reader.lineage(&run.id, id)?;
     let card = card(&Told {
-        run,
+        front,
         trained,
         graph: &accepted.graph,
         row: as_told.or_else(|| rows.iter().find(|row| row.id == id)),
@@ -53,8 +55,8 @@ pub fn candidate(
         (format!("{name}.onnx"), reader.blob(onnx)?),
         (format!("{name}.safetensors"), reader.blob(weights)?),
         (format!("{name}.json"), serde_json::to_vec_pretty(&card)?),
-        (format!("{name}.md"), markdown(&card, run, id).into_bytes()),
-        (format!("{name}.py"), snippet(run, &name).into_bytes()),
+        (format!("{name}.md"), markdown(&card, front, id).into_bytes()),
+        (format!("{name}.py"), snippet(front, &name).into_bytes()),
     ];
     let mut written = Vec::new();
     for (file, bytes) in files {
@@ -67,7 +69,7 @@ pub fn candidate(
 
 /// What a card tells of.
 struct Told<'a> {
-    run: &'a RunRecord,
+    front: &'a Front,
     trained: &'a Trained,
     graph: &'a Graph,
     /// As the front shows it, for a member.
@@ -77,7 +79,8 @@ struct Told<'a> {
 }
 
 fn card(told: &Told<'_>) -> serde_json::Value {
-    let Told { run, trained, graph, row, lineage } = told;
+    let Told { front, trained, graph, row, lineage } = told;
+    let run = &front.run;
     let measurement = row.and_then(|r| r.measurement.as_ref());
     let cost = graph.cost();
     json!({
@@ -86,8 +89,8 @@ fn card(told: &Told<'_>) -> serde_json::Value {
         "candidate": trained.candidate,
         "data": run.data,
         "data_hash": run.data_hash,
-        "device": run.device,
-        "runtime": run.runtime,
+        "device": front.device.name,
+        "runtime": front.device.runtime,
         "threads": run.threads,
         "error": trained.error,
         "error_interval": trained.error_interval,
@@ -105,7 +108,8 @@ fn card(told: &Told<'_>) -> serde_json::Value {
     })
 }
 
-fn markdown(card: &serde_json::Value, run: &RunRecord, id: CandidateId) -> String {
+fn markdown(card: &serde_json::Value, front: &Front, id: CandidateId) -> String {
+    let Front { run, device, .. } = front;
     let number = |key: &str| card[key].as_f64();
     let known = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());
     let latency = known(number("latency_us").map(|us| Micros(us).to_string()));
@@ -139,20 +143,21 @@ fn markdown(card: &serde_json::Value, run: &RunRecord, id: CandidateId) -> Strin
          Repeat the measurement: `citronade measure candidate-{id}.onnx --runtime {} --threads {}`\n",
         run.id,
         run.data,
-        run.device,
-        run.runtime,
+        device.name,
+        device.runtime,
         run.threads,
         card["parameters"],
         card["macs"],
         card["onnx_blake3"].as_str().unwrap_or("unknown"),
-        run.runtime.split(' ').next().unwrap_or("tract"),
+        device.runtime.split(' ').next().unwrap_or("tract"),
         run.threads,
     )
 }
 
 /// Python with ONNX Runtime, since every model can be tried from it.
-fn snippet(run: &RunRecord, name: &str) -> String {
-    let runtime = run.runtime.split(' ').next().unwrap_or_default();
+fn snippet(front: &Front, name: &str) -> String {
+    let Front { run, device, .. } = front;
+    let runtime = device.runtime.split(' ').next().unwrap_or_default();
     let measured = match runtime.split_once(':').unwrap_or((runtime, "cpu")) {
         ("ort", "cpu") => "with the settings that were measured".to_owned(),
         ("ort", provider) => format!(
@@ -162,7 +167,7 @@ fn snippet(run: &RunRecord, name: &str) -> String {
         _ => format!(
             "with ONNX Runtime; it was measured with {}, whose latency is another\n\
              # (`citronade measure {name}.onnx --runtime ort` gives that of ONNX Runtime)",
-            run.runtime
+            device.runtime
         ),
     };
     format!(

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::report;
 use crate::report::RunReport;
 use crate::store::Ancestor;
+use crate::store::DeviceAt;
 use crate::store::Reader;
 use crate::store::RunRecord;
 use crate::store::Store;
@@ -50,14 +51,30 @@ pub fn run_of(stored: &Stored) -> anyhow::Result<(Reader, RunRecord)> {
     Ok((reader, run.ok_or_else(nothing)?))
 }
 
+/// The device of the run that the user means.
+fn device_of(run: &RunRecord, wanted: Option<&str>) -> Result<DeviceAt, UsageError> {
+    let names: Vec<&str> = run.devices.iter().map(|device| device.name.as_str()).collect();
+    match wanted {
+        None if names.len() == 1 => Ok(0),
+        None => {
+            let text = format!(
+                "run {} has a front for each of its devices; add --device {}",
+                run.id,
+                names.join(" or --device ")
+            );
+            Err(UsageError(text))
+        }
+        Some(wanted) => names.iter().position(|name| *name == wanted).ok_or_else(|| {
+            let names = names.join(" and ");
+            UsageError(format!("run {} was measured on {names}, on no other device", run.id))
+        }),
+    }
+}
+
 /// `citronade front`.
 pub fn front(args: &args::Front, json: bool) -> anyhow::Result<Exit> {
     let (reader, run) = run_of(&args.stored)?;
-    if args.device.as_ref().is_some_and(|device| *device != run.device) {
-        let text = format!("run {} was measured on {}, on no other device", run.id, run.device);
-        return Err(UsageError(text).into());
-    }
-    let front = report::Front::read(&reader, &run.id)?;
+    let front = report::Front::read(&reader, &run.id, device_of(&run, args.device.as_deref())?)?;
     if let Some(path) = &args.svg {
         write(path, report::svg(&front).as_bytes())?;
     }
@@ -117,6 +134,10 @@ fn candidate_text(run: &RunRecord, whole: &Whole, lineage: &[Ancestor]) -> Strin
         accepted.parameters,
         Macs(accepted.macs)
     );
+    let on = |device: DeviceAt| match run.devices.as_slice() {
+        [_] => String::new(),
+        several => format!("{}, ", several[device].name),
+    };
     for m in &whole.measured {
         let low = Micros(m.latency_interval_us[0]);
         let high = Micros(m.latency_interval_us[1]);
@@ -124,8 +145,10 @@ fn candidate_text(run: &RunRecord, whole: &Whole, lineage: &[Ancestor]) -> Strin
         let memory = m.memory_bytes.map_or("unknown".into(), |b| Bytes(b).to_string());
         let _ = writeln!(
             text,
-            "  round {}: latency {latency} ({low} to {high}), memory {memory}, {}",
-            m.round, m.verdict
+            "  {}round {}: latency {latency} ({low} to {high}), memory {memory}, {}",
+            on(m.device),
+            m.round,
+            m.verdict
         );
     }
     if let Some(trained) = &whole.trained {
@@ -185,7 +208,7 @@ fn candidate_text(run: &RunRecord, whole: &Whole, lineage: &[Ancestor]) -> Strin
 /// `citronade export`.
 pub fn export(args: &args::Export, json: bool) -> anyhow::Result<Exit> {
     let (reader, run) = run_of(&args.stored)?;
-    let front = report::Front::read(&reader, &run.id)?;
+    let front = report::Front::read(&reader, &run.id, device_of(&run, args.device.as_deref())?)?;
     let ids: Vec<u64> = match (args.knee, args.front) {
         (true, _) => front.knee.into_iter().collect(),
         (_, true) => front.members.iter().map(|m| m.row.id).collect(),
@@ -197,7 +220,7 @@ pub fn export(args: &args::Export, json: bool) -> anyhow::Result<Exit> {
     }
     let mut lines = Vec::new();
     for id in ids {
-        let files = export::candidate(&reader, &run, &front, id, &args.out)?;
+        let files = export::candidate(&reader, &front, id, &args.out)?;
         lines.push(match json {
             true => json!({"id": id, "files": files}).to_string(),
             false => files.join("\n"),
@@ -209,7 +232,8 @@ pub fn export(args: &args::Export, json: bool) -> anyhow::Result<Exit> {
 /// `citronade report`.
 pub fn report(args: &args::Report, json: bool) -> anyhow::Result<Exit> {
     let (reader, run) = run_of(&args.stored)?;
-    let page = report::html(&RunReport::read(&reader, &run.id)?);
+    let device = device_of(&run, args.device.as_deref())?;
+    let page = report::html(&RunReport::read(&reader, &run.id, device)?);
     write(&args.out, page.as_bytes())?;
     match json {
         true => output::result(&json!({ "run": run.id, "page": args.out }).to_string()),
@@ -229,39 +253,60 @@ pub fn gc(args: &args::Gc, json: bool) -> anyhow::Result<Exit> {
     }
 }
 
-/// What a person sees when a search has ended: the front, where the files are, what to do next.
+/// What a person sees when a search has ended: the fronts, where the files are, what to do next.
 pub fn after_search(store: &Path, json: bool) -> anyhow::Result<Exit> {
     let stored = Stored { store: store.to_owned(), run: None };
     let (reader, run) = run_of(&stored)?;
-    let told = RunReport::read(&reader, &run.id)?;
+    let mut is_empty = true;
+    for at in 0..run.devices.len() {
+        let told = RunReport::read(&reader, &run.id, at)?;
+        is_empty &= told.front.members.is_empty();
+        show_front(store, &reader, &told, json)?;
+    }
+    // Budgets count the whole run.
+    let spent = reader.last_told(&run.id)?.map_or(0.0, |told| told.at_s);
+    let minutes = (spent / 60.0).ceil() + 10.0;
+    let flag = store_flag(store);
+    output::note(&format!("more search  citronade search --budget {minutes}min{flag}"));
+    match is_empty {
+        true => Ok(Exit::Nothing),
+        false => Ok(Exit::Done),
+    }
+}
+
+/// One device's front, and its files beside the store; their names hold the device's where there are
+/// several.
+fn show_front(store: &Path, reader: &Reader, told: &RunReport, json: bool) -> anyhow::Result<()> {
     let front = &told.front;
-    let beside = |ending: &str| store.with_extension(ending);
+    let infix = match front.run.devices.len() {
+        1 => String::new(),
+        _ => file_name_of(&front.device.name) + ".",
+    };
+    let beside = |ending: &str| store.with_extension(format!("{infix}{ending}"));
     let (page, picture, folder) = (beside("html"), beside("svg"), beside("front"));
-    write(&page, report::html(&told).as_bytes())?;
+    write(&page, report::html(told).as_bytes())?;
     write(&picture, report::svg(front).as_bytes())?;
     clear(&folder)?;
     for member in &front.members {
-        export::candidate(&reader, &run, front, member.row.id, &folder)?;
+        export::candidate(reader, front, member.row.id, &folder)?;
     }
     match json {
         true => output::result(&compact(&report::json(front)))?,
         false => output::result(&report::table(front, output::width(), output::is_coloured()))?,
     };
-    let flag = store_flag(store);
     output::note(&format!("report       {}", page.display()));
     output::note(&format!("picture      {}", picture.display()));
     output::note(&format!("ONNX files   {}", folder.display()));
-    // Budgets count the whole run.
-    let spent = reader.last_told(&run.id)?.map_or(0.0, |told| told.at_s);
-    let minutes = (spent / 60.0).ceil() + 10.0;
-    output::note(&format!("more search  citronade search --budget {minutes}min{flag}"));
     if let Some(knee) = front.knee {
-        output::note(&format!("next         citronade show {knee}{flag}"));
+        output::note(&format!("its knee     citronade show {knee}{}", store_flag(store)));
     }
-    match front.members.is_empty() {
-        true => Ok(Exit::Nothing),
-        false => Ok(Exit::Done),
-    }
+    Ok(())
+}
+
+/// A device's name as part of a file's: without what has a meaning in paths.
+fn file_name_of(device: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
+    device.chars().map(plain).collect()
 }
 
 /// Removes what an earlier front left in the folder.

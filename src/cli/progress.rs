@@ -9,6 +9,7 @@ use indicatif::ProgressStyle;
 use crate::engine::Event;
 use crate::engine::RunConfig;
 use crate::engine::State;
+use crate::pareto::Archive;
 use crate::pareto::Objective;
 use crate::units::Bytes;
 use crate::units::Fraction;
@@ -27,6 +28,7 @@ const ROWS: usize = 14;
 /// Watches events and says what a person wants to know.
 pub struct Progress {
     objectives: Vec<Objective>,
+    devices: Vec<String>,
     budget: Option<f64>,
     voice: Voice,
     bar: Option<ProgressBar>,
@@ -50,6 +52,7 @@ impl Progress {
         });
         Progress {
             objectives: config.objectives.clone(),
+            devices: config.device.0.clone(),
             budget: config.budget.seconds,
             voice,
             bar,
@@ -148,7 +151,7 @@ impl Progress {
     /// One line about the state.
     fn line(&self, state: &State) -> String {
         let counts = state.counts();
-        let archive = state.archive();
+        let fronts: Vec<Archive> = state.devices().map(|device| state.archive(device)).collect();
         let seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
         let mut line = format!("{:>6}", clock(seconds));
         if let Some(budget) = self.budget {
@@ -164,23 +167,36 @@ impl Progress {
             counts.failed
         );
         let at = self.objectives.iter().position(|o| *o == Objective::Error).unwrap_or(0);
-        let best = archive.members().iter().map(|m| m.values[at].value).reduce(f64::min);
+        let members = fronts.iter().flat_map(|front| front.members());
+        let best = members.map(|m| m.values[at].value).reduce(f64::min);
         if let Some(best) = best {
-            let _ = write!(
-                line,
-                "  |  front {}, best error {}",
-                archive.members().len(),
-                Objective::Error.format(best)
-            );
+            let sizes: Vec<String> = fronts.iter().map(|f| f.members().len().to_string()).collect();
+            let best = Objective::Error.format(best);
+            let _ = write!(line, "  |  front {}, best error {best}", sizes.join(" + "));
         }
         line
     }
 
-    /// The front as a table, under a line about the state.
+    /// The fronts as tables, under a line about the state.
     fn table(&self, state: &State) -> String {
-        let archive = state.archive();
         let mut text = self.line(state);
         text.push('\n');
+        for device in state.devices() {
+            if self.devices.len() > 1 {
+                let _ = write!(text, "\n  {}", self.devices[device]);
+            }
+            self.front(&mut text, &state.archive(device));
+            text.push('\n');
+        }
+        if let Some(end) = &self.last_end {
+            let _ = write!(text, "\n  last one out: candidate {end}\n");
+        }
+        text.push_str("\n  Ctrl-C saves and stops; `citronade front` shows the front meanwhile");
+        text
+    }
+
+    fn front(&self, text: &mut String, archive: &Archive) {
+        let rows = (ROWS / self.devices.len()).max(3);
         let order = self.objectives.iter().position(|o| o.is_measured()).unwrap_or(0);
         let mut members = archive.members();
         members.sort_by(|a, b| a.values[order].value.total_cmp(&b.values[order].value));
@@ -188,20 +204,15 @@ impl Progress {
         self.objectives.iter().for_each(|o| {
             let _ = write!(text, "{:>14}", o.to_string());
         });
-        for member in spread(&members, ROWS) {
+        for member in spread(&members, rows) {
             let _ = write!(text, "\n  {:>9}", member.id);
             for (objective, value) in self.objectives.iter().zip(&member.values) {
                 let _ = write!(text, "{:>14}", objective.format(value.value));
             }
         }
-        if members.len() > ROWS {
-            let _ = write!(text, "\n  … and {} between them", members.len() - ROWS);
+        if members.len() > rows {
+            let _ = write!(text, "\n  … and {} between them", members.len() - rows);
         }
-        if let Some(end) = &self.last_end {
-            let _ = write!(text, "\n\n  last one out: candidate {end}");
-        }
-        text.push_str("\n\n  Ctrl-C saves and stops; `citronade front` shows the front meanwhile");
-        text
     }
 }
 
@@ -232,7 +243,8 @@ fn verbose(event: &Event, state: &State, verbose: u8) -> Option<String> {
             Some(format!("candidate {}: {}, {}", ended.candidate, ended.kind.name(), ended.reason))
         }
         Event::Generation(generation) => {
-            let members = state.front().len();
+            let sizes = state.devices().map(|device| state.front(device).len().to_string());
+            let members = sizes.collect::<Vec<_>>().join(" + ");
             Some(format!("generation {generation}: done, {members} members on the front"))
         }
         Event::Started { .. }

@@ -15,6 +15,7 @@ use crate::data::Samples;
 use crate::device::Transport;
 use crate::engine::Budget;
 use crate::engine::ConfigError;
+use crate::engine::DeviceNames;
 use crate::engine::Engine;
 use crate::engine::EngineError;
 use crate::engine::Gauge;
@@ -28,6 +29,8 @@ use crate::measure::Gates;
 use crate::pareto::Objective;
 use crate::pareto::Reference;
 use crate::search::Acceptance;
+use crate::store::DeviceAt;
+use crate::store::RunDevice;
 use crate::store::RunRecord;
 use crate::store::Store;
 use crate::train::Cpu;
@@ -56,7 +59,9 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     if args.dry_run {
         return dry_run(&args, &config, earlier.as_ref(), voice.json);
     }
-    let (entry, transport) = devices::connect(&config.device, args.agent.clone())?;
+    let DeviceNames(names) = &config.device;
+    let connected = names.iter().map(|name| devices::connect(name, args.agent.clone()));
+    let connected: Vec<_> = connected.collect::<Result<_, _>>()?;
     let interrupted = watch_interrupt()?;
     // A store that another search writes to is found out before its measurements are disturbed.
     let held = args.store.exists().then(|| open_store(&args.store)).transpose()?;
@@ -65,9 +70,14 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     }
     let data = load(&config)?;
     say_notes(&data);
-    let bench = open_bench(transport, &config, earlier.as_ref())?;
-    let bench = bench.with_gates(Gates::from(&entry.profile));
-    let runtime = runtime_of(&bench);
+    let folder = tempfile::tempdir().context("cannot make a folder for models to be measured")?;
+    let mut gauges = Vec::new();
+    for (at, (entry, transport)) in connected.into_iter().enumerate() {
+        let bench = open_bench(transport, &config, earlier.as_ref().map(|run| (run, at)))?;
+        let folder = folder.path().join(at.to_string());
+        fs::create_dir(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+        gauges.push(Gauge { bench: bench.with_gates(Gates::from(&entry.profile)), folder });
+    }
     // A new one is made last, so that a slip leaves none behind.
     let mut store = match held {
         Some(store) => store,
@@ -75,7 +85,7 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     };
     let run = match earlier {
         Some(run) => run,
-        None => begin(&mut store, &args, &config, &data, &runtime)?,
+        None => begin(&mut store, &args, &config, &data, &gauges)?,
     };
     if run.data_hash != data.fingerprint() {
         let text = format!(
@@ -85,8 +95,6 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
         );
         return Err(UsageError(text).into());
     }
-    let folder = tempfile::tempdir().context("cannot make a folder for models to be measured")?;
-    let gauge = Gauge { bench, folder: folder.path().to_owned() };
     let mut progress = Progress::new(&config, voice);
     let mut engine = Engine::start(Parts {
         trainer: trainer(&config),
@@ -95,7 +103,7 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
         config,
         run,
         store,
-        gauge,
+        gauges,
         interrupted,
     })?;
     let outcome = engine.run(&mut |event, state| progress.see(event, state));
@@ -109,21 +117,21 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
 fn open_bench(
     transport: Arc<dyn Transport>,
     config: &RunConfig,
-    earlier: Option<&RunRecord>,
+    earlier: Option<(&RunRecord, DeviceAt)>,
 ) -> anyhow::Result<Bench> {
-    let Some(run) = earlier else {
+    let Some((run, at)) = earlier else {
         let (bench, missing) = Bench::open_or_tract(transport, &config.runtime, config.threads)?;
         if let Some(missing) = missing {
             output::note(&format!("warning: {missing}; tract is used instead"));
         }
         return Ok(bench);
     };
-    let name = run.runtime.split(' ').next().unwrap_or_default();
+    let was = &run.devices[at].runtime;
+    let name = was.split(' ').next().unwrap_or_default();
     let bench = Bench::open(transport, name, config.threads)
-        .with_context(|| format!("run {} was measured with {}", run.id, run.runtime))?;
+        .with_context(|| format!("run {} was measured with {was}", run.id))?;
     let now = runtime_of(&bench);
-    if now != run.runtime {
-        let was = &run.runtime;
+    if now != *was {
         output::note(&format!("warning: the run was measured with {was}, but this is {now}"));
     }
     Ok(bench)
@@ -211,7 +219,9 @@ fn apply(args: &Search, config: &mut RunConfig) -> anyhow::Result<()> {
         }
     };
     set(&mut config.data, &args.data);
-    set(&mut config.device, &args.device);
+    if let Some(names) = &args.device {
+        config.device = DeviceNames(names.clone());
+    }
     set(&mut config.runtime, &args.runtime);
     config.runtime = devices::with_provider(&config.runtime, args.provider.as_deref())?;
     set(&mut config.training.trainer, &args.trainer);
@@ -263,24 +273,28 @@ fn begin(
     args: &Search,
     config: &RunConfig,
     data: &DataSet,
-    runtime: &str,
+    gauges: &[Gauge],
 ) -> anyhow::Result<RunRecord> {
     let now = jiff::Timestamp::now();
     let json = serde_json::to_string(config)?;
     let unique = blake3::hash(format!("{now:?}{}{json}", std::process::id()).as_bytes());
     let stamp = now.strftime("%Y%m%d-%H%M%S");
+    let reference = given_reference(args, config)?;
+    let devices = config.device.0.iter().zip(gauges).map(|(name, gauge)| RunDevice {
+        name: name.clone(),
+        runtime: runtime_of(&gauge.bench),
+        reference: reference.clone(),
+    });
     let run = RunRecord {
         id: format!("{stamp}-{}", &unique.to_hex()[..4]),
         created: now.as_second(),
         config: json,
         data: config.data.clone(),
         data_hash: data.fingerprint(),
-        device: config.device.clone(),
-        runtime: runtime.to_owned(),
+        devices: devices.collect(),
         threads: config.threads,
         objectives: config.objectives.iter().map(Objective::to_string).collect(),
         limits: config.limits.iter().map(|l| (l.objective.field().to_owned(), l.most)).collect(),
-        reference: given_reference(args, config)?,
     };
     store.begin_run(&run)?;
     Ok(run)
@@ -354,7 +368,8 @@ fn finish(
 
 fn write_reference(store: &Path, path: &PathBuf) -> anyhow::Result<()> {
     let run = inspect::open(store)?.newest_run()?;
-    if let Some(reference) = run.and_then(|run| run.reference) {
+    let devices = run.map(|run| run.devices).unwrap_or_default();
+    if let Some(reference) = devices.into_iter().find_map(|device| device.reference) {
         fs::write(path, reference)
             .with_context(|| format!("cannot write the reference `{}`", path.display()))?;
     }

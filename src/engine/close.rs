@@ -7,11 +7,13 @@ use crate::pareto::Member;
 use crate::pareto::Objective;
 use crate::pareto::Reference;
 use crate::store::CandidateId;
+use crate::store::DeviceAt;
 use crate::store::EndKind;
 use crate::store::FrontMember;
 use crate::store::Measured;
 use crate::store::Record;
 use crate::store::Told;
+use crate::store::ToldFront;
 
 use super::Engine;
 use super::EngineError;
@@ -25,23 +27,48 @@ use super::StopReason;
 use super::TICK;
 use super::announce;
 use super::lanes::Done;
+use super::lanes::Lanes;
 use super::lanes::MeasureJob;
 use super::lanes::Model;
 use super::tell;
 
 impl Engine {
-    /// Front members with the fewest rounds, at most `n`, that have fewer than `enough`.
-    pub(super) fn least_measured(&self, n: usize, enough: usize) -> Vec<CandidateId> {
-        let archive = self.state.archive();
-        let rounds = |id: &CandidateId| self.state.candidates()[id].rounds.len();
+    /// Members of the device's front with the fewest rounds there, at most `n`, that have fewer than
+    /// `enough`.
+    pub(super) fn least_measured(
+        &self,
+        device: DeviceAt,
+        n: usize,
+        enough: usize,
+    ) -> Vec<CandidateId> {
+        let archive = self.state.archive(device);
         let mut ids: Vec<CandidateId> = archive.members().iter().map(|m| m.id).collect();
-        ids.retain(|id| rounds(id) < enough);
-        ids.sort_by_key(|id| (rounds(id), *id));
+        ids.retain(|id| self.rounds(device, *id) < enough);
+        ids.sort_by_key(|id| (self.rounds(device, *id), *id));
         ids.truncate(n);
         ids
     }
 
-    /// Measures trained models again. `None` if the run is interrupted.
+    /// What the devices that are there measure again: the least measured of their front's members, and
+    /// what they missed while they were away.
+    pub(super) fn to_measure_again(
+        &self,
+        n: usize,
+        enough: usize,
+    ) -> Vec<(DeviceAt, CandidateId)> {
+        let present = self.state.devices().filter(|device| self.lanes.is_present(*device));
+        let of_device = |device| {
+            let mut ids = self.state.missing(device);
+            ids.retain(|id| !self.failures.contains_key(&(*id, device)));
+            ids.truncate(MEASURED_AT_ONCE);
+            ids.extend(self.least_measured(device, n, enough));
+            ids.into_iter().map(move |id| (device, id))
+        };
+        present.flat_map(of_device).collect()
+    }
+
+    /// Measures trained models again, as far as their devices are there. `None` if the run is
+    /// interrupted.
     ///
     /// As briefly as the first time: a measurement differs more from one of another moment than its launches
     /// differ among themselves, so many moments tell more than many launches.
@@ -49,59 +76,49 @@ impl Engine {
     /// Nothing is written yet: the rounds become durable together with the front that they shape.
     pub(super) fn measure_again(
         &mut self,
-        ids: Vec<CandidateId>,
+        jobs: Vec<(DeviceAt, CandidateId)>,
         watch: &mut dyn FnMut(&Event, &State),
     ) -> Result<Option<Vec<Measured>>, EngineError> {
-        let (started, n) = (Instant::now(), ids.len());
-        for id in &ids {
-            let candidate = &self.state.candidates()[id];
-            let round = candidate.rounds.len() as u32;
+        let started = Instant::now();
+        for &(device, id) in &jobs {
+            let candidate = &self.state.candidates()[&id];
+            let round = self.rounds(device, id) as u32;
             let blob = candidate.trained.as_ref().and_then(|t| t.onnx.as_ref());
             let model = match blob {
                 Some(hash) => Model::Onnx(self.store.blob(hash)?),
-                None => self.untrained(*id),
+                None => self.untrained(id),
             };
             let level = Level::Screen;
-            self.lanes.measure(MeasureJob { candidate: *id, round, model, level });
+            self.lanes.measure(MeasureJob { candidate: id, device, round, model, level });
         }
-        let (mut rounds, mut paused) = (Vec::new(), false);
-        while self.lanes.measuring > 0 {
+        let mut rounds: Vec<Measured> = Vec::new();
+        // The members stand without these rounds, so a device that is away is not waited for.
+        while self.lanes.is_any_measuring() {
             let done = self.lanes.wait(TICK);
             if done.is_empty() {
                 watch(&Event::Tick, &self.state);
             }
             for done in done {
-                if let Done::Paused(why) = &done {
-                    paused = true;
-                    watch(&Event::Paused(why.clone()), &self.state);
-                }
-                let Done::Measured(_, result) = done else { continue };
-                match *result {
-                    Ok(measured) => {
-                        let at_s = self.seconds();
-                        rounds.extend(measured.map(|m| Measured { at_s, ..m }));
+                match done {
+                    Done::Paused(device, why) => self.miss(device, why, watch),
+                    // Where it fails, the rounds before stand.
+                    Done::Measured(device, id, result) => {
+                        rounds.extend(self.arrived(device, id, *result, watch)?);
                     }
-                    Err(error) if error.concerns_every_model() => {
-                        return Err(EngineError::Measure(error));
-                    }
-                    // The rounds before stand.
-                    Err(_) => {}
+                    _ => {}
                 }
             }
             if self.is_interrupted() {
                 self.stop_lanes.store(true, Ordering::Relaxed);
                 return Ok(None);
             }
-            // The members stand without these rounds; a device that is away must not keep the run.
-            let is_over = self.config.budget.seconds.is_some_and(|most| self.seconds() >= most);
-            if paused && is_over {
-                self.stop_lanes.store(true, Ordering::Relaxed);
-            }
         }
-        if n > 0 && !paused {
-            self.seconds_a_round = started.elapsed().as_secs_f64() / n as f64;
+        let on = |device| jobs.iter().filter(|(at, _)| *at == device).count();
+        let most = self.state.devices().map(on).max().unwrap_or(0);
+        if most > 0 && rounds.len() >= jobs.len() {
+            self.seconds_a_round = started.elapsed().as_secs_f64() / most as f64;
         }
-        rounds.sort_by_key(|m| m.candidate);
+        rounds.sort_by_key(|m| (m.candidate, m.device));
         Ok(Some(rounds))
     }
 
@@ -120,23 +137,15 @@ impl Engine {
             ended.is_some_and(|e| e.kind == EndKind::Unfinished)
         };
         let is_whole = !open.iter().any(is_unfinished);
-        let reference = match self.state.reference() {
-            Some(reference) => reference.clone(),
-            None => reference(&self.config, &self.state, &self.material),
-        };
-        if self.state.reference().is_none() && is_whole {
-            let json = serde_json::to_string(&reference).map_err(EngineError::Reference)?;
-            self.patiently(watch, |engine| engine.store.set_reference(&engine.run.id, &json))?;
-            self.state.set_reference(reference.clone());
+        let mut fronts = Vec::new();
+        for device in self.state.devices() {
+            fronts.push(self.front_to_tell(device, is_whole, watch)?);
         }
-        let archive = self.state.archive();
-        let points: Vec<Vec<f64>> = archive.members().iter().map(|m| m.point()).collect();
         let told = Record::Told(Told {
             generation: self.state.generation(),
             candidates: open.clone(),
             proposed: self.state.counts().proposed,
-            hypervolume: reference.hypervolume(&points),
-            front: archive.members().into_iter().map(front_member).collect(),
+            fronts,
             at_s: self.seconds(),
         });
         let (generation, candidates) = (self.state.generation(), open);
@@ -145,11 +154,42 @@ impl Engine {
         self.state.apply(&told);
         announce(&records, &self.state, watch);
         tell(self.strategy.as_mut(), &self.state, &candidates);
-        let kept: Vec<CandidateId> = self.state.front().iter().map(|m| m.candidate).collect();
+        let kept = self.state.on_fronts();
         self.networks.retain(|id, _| kept.contains(id));
         self.chains.clear();
         watch(&Event::Generation(generation), &self.state);
         Ok(())
+    }
+
+    /// The device's front by what is known now; fixes the scale of its hypervolume if that can be done.
+    fn front_to_tell(
+        &mut self,
+        device: DeviceAt,
+        is_whole: bool,
+        watch: &mut dyn FnMut(&Event, &State),
+    ) -> Result<ToldFront, EngineError> {
+        let fixed = self.state.reference(device).cloned();
+        let reference = match &fixed {
+            Some(reference) => reference.clone(),
+            None => match reference(&self.config, &self.state, device, &self.material) {
+                Some(reference) => reference,
+                // It was away all the time.
+                None => return Ok(ToldFront::default()),
+            },
+        };
+        if fixed.is_none() && is_whole {
+            let json = serde_json::to_string(&reference).map_err(EngineError::Reference)?;
+            self.patiently(watch, |engine| {
+                engine.store.set_reference(&engine.run.id, device, &json)
+            })?;
+            self.state.set_reference(device, reference.clone());
+        }
+        let archive = self.state.archive(device);
+        let points: Vec<Vec<f64>> = archive.members().iter().map(|m| m.point()).collect();
+        Ok(ToldFront {
+            hypervolume: reference.hypervolume(&points),
+            members: archive.members().into_iter().map(front_member).collect(),
+        })
     }
 
     /// Marks what the budget left undone.
@@ -182,7 +222,7 @@ impl Engine {
         }
         self.stop_lanes.store(false, Ordering::Relaxed);
         loop {
-            let again = self.least_measured(MEASURED_AT_ONCE, FINAL_ROUNDS);
+            let again = self.to_measure_again(MEASURED_AT_ONCE, FINAL_ROUNDS);
             if again.is_empty() {
                 break;
             }
@@ -218,17 +258,17 @@ impl Engine {
 
     /// Waits until nothing trains any more, so that nothing disturbs what is measured.
     fn drain_lanes(&mut self, watch: &mut dyn FnMut(&Event, &State)) {
-        while self.lanes.measuring + self.lanes.training > 0 && !self.is_interrupted() {
+        let is_busy = |lanes: &Lanes| lanes.is_any_measuring() || lanes.training > 0;
+        while is_busy(&self.lanes) && !self.is_interrupted() {
             self.lanes.wait(TICK);
             watch(&Event::Tick, &self.state);
         }
     }
 
-    /// Looks at the test split, once for each front member; false if the run was interrupted before
+    /// Looks at the test split, once for each member of a front; false if the run was interrupted before
     /// all were tested.
     fn test_front(&mut self, watch: &mut dyn FnMut(&Event, &State)) -> Result<bool, EngineError> {
-        let front: Vec<CandidateId> = self.state.front().iter().map(|m| m.candidate).collect();
-        for id in front {
+        for id in self.state.on_fronts() {
             if self.is_interrupted() {
                 return Ok(false);
             }
@@ -254,11 +294,19 @@ pub(super) fn front_member(member: &Member) -> FrontMember {
     }
 }
 
-/// The scale of the hypervolume: set once, from the first generation (`architecture.md`).
-pub(super) fn reference(config: &RunConfig, state: &State, material: &Material) -> Reference {
+/// The scale of a device's hypervolume: set once, from the first generation that it measured. `None`
+/// before that.
+fn reference(
+    config: &RunConfig,
+    state: &State,
+    device: DeviceAt,
+    material: &Material,
+) -> Option<Reference> {
     let guess = 1.0 - material.data.largest_class_share();
+    let mut measured = state.candidates().values().flat_map(|c| c.rounds_on(device));
+    measured.next()?;
     let largest = |objective| {
-        let all = state.candidates().values().filter_map(|c| state.cheap(c, objective));
+        let all = state.candidates().values().filter_map(|c| state.cheap(device, c, objective));
         all.map(|v| v.value).reduce(f64::max).unwrap_or(1.0)
     };
     let points = config.objectives.iter().map(|&objective| match objective {
@@ -269,6 +317,6 @@ pub(super) fn reference(config: &RunConfig, state: &State, material: &Material) 
             config.limit(objective).map_or(grown, |limit| limit.min(grown))
         }
     });
-    Reference::new(config.objectives.clone(), points.collect())
-        .expect("limits are positive, and so is what was measured")
+    let reference = Reference::new(config.objectives.clone(), points.collect());
+    Some(reference.expect("limits are positive, and so is what was measured"))
 }

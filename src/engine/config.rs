@@ -1,4 +1,5 @@
 //! What a run is asked to do: the configuration, from TOML and flags.
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -24,8 +25,8 @@ pub struct RunConfig {
     pub data: String,
     /// How it is read and split.
     pub split: LoadOptions,
-    /// Address of the device that is measured, e.g. `local`.
-    pub device: String,
+    /// Names or addresses of the devices that are measured, e.g. `local`; a front for each.
+    pub device: DeviceNames,
     /// `tract` or `ort`; `metronome` runs nothing (to try the search itself).
     pub runtime: String,
     /// Threads of the runtime.
@@ -42,6 +43,36 @@ pub struct RunConfig {
     pub search: SearchConfig,
     /// How they are trained.
     pub training: TrainingConfig,
+}
+
+/// One device by its name, or a list of several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "OneOrMany", into = "OneOrMany")]
+pub struct DeviceNames(pub Vec<String>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl From<OneOrMany> for DeviceNames {
+    fn from(names: OneOrMany) -> Self {
+        match names {
+            OneOrMany::One(name) => DeviceNames(vec![name]),
+            OneOrMany::Many(names) => DeviceNames(names),
+        }
+    }
+}
+
+impl From<DeviceNames> for OneOrMany {
+    fn from(names: DeviceNames) -> Self {
+        match <[String; 1]>::try_from(names.0) {
+            Ok([name]) => OneOrMany::One(name),
+            Err(names) => OneOrMany::Many(names),
+        }
+    }
 }
 
 /// How candidates are found.
@@ -121,7 +152,7 @@ impl Default for RunConfig {
         RunConfig {
             data: "digits".into(),
             split: LoadOptions::default(),
-            device: "local".into(),
+            device: DeviceNames(vec!["local".into()]),
             runtime: "tract".into(),
             threads: 1,
             objectives: vec![
@@ -227,6 +258,11 @@ impl RunConfig {
         count("search.children", self.search.children)?;
         count("search.accept", self.search.accept)?;
         count("training.batch", self.training.batch)?;
+        let DeviceNames(devices) = &self.device;
+        let distinct: BTreeSet<&String> = devices.iter().collect();
+        if devices.is_empty() || distinct.len() < devices.len() {
+            return error("device", devices.join(","), "one device or several different ones");
+        }
         let errors = self.objectives.iter().filter(|o| **o == Objective::Error).count();
         let mut distinct = self.objectives.clone();
         distinct.sort_by_key(|o| o.to_string());
@@ -426,6 +462,20 @@ mod tests {
         let text = toml::to_string(&config).unwrap();
         assert_eq!(RunConfig::from_toml(&text).unwrap(), config);
         config.validate().unwrap();
+    }
+
+    #[test]
+    fn a_device_is_a_name_and_several_are_a_list() {
+        let read = |text: &str| RunConfig::from_toml(text).unwrap();
+        let one = read("device = \"local\"\n");
+        assert_eq!(one, RunConfig::default());
+        assert!(toml::to_string(&one).unwrap().contains("device = \"local\"\n"));
+        let two = read("device = [\"local\", \"bench-pi\"]\n");
+        assert_eq!(two.device.0, ["local", "bench-pi"]);
+        assert_eq!(read(&toml::to_string(&two).unwrap()), two);
+        for text in ["device = []\n", "device = [\"local\", \"local\"]\n"] {
+            assert!(read(text).validate().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -109,6 +109,11 @@ pub struct Prospect {
     pub error_at: usize,
 }
 
+/// Is there no front that a candidate could enter with this error? Never without prospects.
+pub fn is_hopeless(prospects: &[Prospect], error: f64) -> bool {
+    !prospects.is_empty() && prospects.iter().all(|prospect| !prospect.enters_at(error))
+}
+
 impl Prospect {
     /// Would it enter with this error?
     pub fn enters_at(&self, error: f64) -> bool {

@@ -1,6 +1,6 @@
 //! Measuring and training the open generation.
 use std::cmp::Reverse;
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,13 +11,11 @@ use crate::morphism;
 use crate::morphism::Applied;
 use crate::morphism::Step;
 use crate::onnx;
-use crate::pareto::Archive;
 use crate::pareto::Objective;
 use crate::stats::wilson;
 use crate::store::Accepted;
 use crate::store::CandidateId;
 use crate::store::EndKind;
-use crate::store::Measured;
 use crate::store::Record;
 use crate::store::Trained;
 use crate::train::TrainError;
@@ -32,10 +30,7 @@ use super::announce;
 use super::develop::DevelopError;
 use super::develop::Developed;
 use super::develop::Source;
-use super::early::Experience;
-use super::early::Prospect;
-use super::early::is_spared;
-use super::error::whole;
+use super::judge::Judge;
 use super::lanes::Done;
 use super::lanes::MeasureJob;
 use super::lanes::Model;
@@ -51,35 +46,26 @@ impl Engine {
         watch: &mut dyn FnMut(&Event, &State),
     ) -> Result<Option<StopReason>, EngineError> {
         let deadline = self.deadline();
-        let archive = Arc::new(self.told_archive());
-        let experience = Arc::new(Experience::of(&self.state));
-        let mut to_train = VecDeque::new();
-        for id in self.state.open() {
-            let candidate = &self.state.candidates()[&id];
-            if candidate.is_finished() {
-                continue;
-            }
-            match candidate.rounds.is_empty() {
-                true => self.send_first_measurement(id),
-                false => to_train.push_back(id),
-            }
-        }
+        let judge = Judge::of(self);
+        let mut training = BTreeSet::new();
         loop {
-            if self.lanes.measuring == 0 {
-                self.sort_for_training(to_train.make_contiguous());
-                for id in std::mem::take(&mut to_train) {
-                    let job = self.train_job(id, &archive, &experience)?;
-                    self.lanes.train(job);
-                }
+            // What is measured is not disturbed by what is trained, and the other way round.
+            if self.lanes.training == 0 {
+                self.send_first_measurements();
             }
-            if self.lanes.measuring == 0 && self.lanes.training == 0 {
+            if !self.lanes.is_any_measuring() {
+                self.train_measured(&judge, &mut training)?;
+            }
+            let open = self.state.open();
+            if open.iter().all(|id| self.state.candidates()[id].is_finished()) {
                 return Ok(None);
             }
             let done = self.lanes.wait(TICK);
             if done.is_empty() {
                 watch(&Event::Tick, &self.state);
             }
-            let records = self.digest(done, &archive, &experience, &mut to_train, watch)?;
+            let mut records = self.digest(done, watch)?;
+            records.extend(self.judged(&records, &judge, &training));
             self.commit(&records, watch)?;
             announce(&records, &self.state, watch);
             let time_is_up = deadline.is_some_and(|s| self.seconds() >= s);
@@ -93,6 +79,47 @@ impl Engine {
         }
     }
 
+    /// Sends what the generation was not measured on to the devices.
+    fn send_first_measurements(&mut self) {
+        for id in self.state.open() {
+            if self.state.candidates()[&id].is_finished() {
+                continue;
+            }
+            for device in self.state.devices() {
+                let is_done = self.rounds(device, id) > 0
+                    || self.failures.contains_key(&(id, device))
+                    || self.lanes.is_measuring(device, id);
+                if is_done || self.lost.contains(&device) {
+                    continue;
+                }
+                let (model, level) = (self.untrained(id), Level::Screen);
+                self.lanes.measure(MeasureJob { candidate: id, device, round: 0, model, level });
+            }
+        }
+    }
+
+    /// Sends the candidates of the generation that every device has measured as far as it is there, and
+    /// that were not ended by that, to be trained.
+    fn train_measured(
+        &mut self,
+        judge: &Judge,
+        training: &mut BTreeSet<CandidateId>,
+    ) -> Result<(), EngineError> {
+        let mut ready = self.state.open();
+        ready.retain(|id| {
+            let candidate = &self.state.candidates()[id];
+            let is_waiting = !candidate.is_finished() && !training.contains(id);
+            is_waiting && !candidate.rounds.is_empty() && self.is_measured(*id, &[])
+        });
+        self.sort_for_training(&mut ready);
+        for id in ready {
+            let job = self.train_job(id, judge)?;
+            self.lanes.train(job);
+            training.insert(id);
+        }
+        Ok(())
+    }
+
     /// The seeds from the smallest, so that something is on the front soon; later the longest
     /// training first, so that no lane waits long for another.
     fn sort_for_training(&self, candidates: &mut [CandidateId]) {
@@ -101,11 +128,6 @@ impl Engine {
             0 => candidates.sort_by_key(|id| (macs(id), *id)),
             _ => candidates.sort_by_key(|id| (Reverse(macs(id)), *id)),
         }
-    }
-
-    pub(super) fn send_first_measurement(&mut self, id: CandidateId) {
-        let (model, level) = (self.untrained(id), Level::Screen);
-        self.lanes.measure(MeasureJob { candidate: id, round: 0, model, level });
     }
 
     /// The candidate's file as it will be, but with random weights.
@@ -118,18 +140,10 @@ impl Engine {
     pub(super) fn train_job(
         &mut self,
         id: CandidateId,
-        archive: &Arc<Archive>,
-        experience: &Arc<Experience>,
+        judge: &Judge,
     ) -> Result<TrainJob, EngineError> {
-        let candidate = self.state.candidates()[&id].clone();
-        let values = self.state.values_at(&candidate, 0.0);
-        let spared = is_spared(&candidate.accepted);
-        let prospect = values.filter(|_| !spared).map(|values| Prospect {
-            archive: archive.clone(),
-            values,
-            error_at: self.config.error_at(),
-        });
-        let accepted = candidate.accepted;
+        let prospects = self.prospects(id, judge);
+        let accepted = self.state.candidates()[&id].accepted.clone();
         let plan = train_plan(&self.config, &accepted, &self.material.data, self.scale);
         let source = match accepted.parent {
             None if self.is_weightless() => {
@@ -153,8 +167,8 @@ impl Engine {
             plan,
             distill_epochs: self.config.training.epochs_of_distillation,
             rng: self.stream(id),
-            prospect,
-            experience: experience.clone(),
+            prospects,
+            experience: judge.experience.clone(),
         })
     }
 
@@ -171,13 +185,10 @@ impl Engine {
         !self.keep_blobs && !self.trainer.reads_weights()
     }
 
-    /// Turns results into records, and measured candidates into trainings or kills.
-    pub(super) fn digest(
+    /// Turns results into records.
+    fn digest(
         &mut self,
         done: Vec<Done>,
-        archive: &Arc<Archive>,
-        experience: &Experience,
-        to_train: &mut VecDeque<CandidateId>,
         watch: &mut dyn FnMut(&Event, &State),
     ) -> Result<Vec<Record>, EngineError> {
         let mut records = Vec::new();
@@ -185,38 +196,14 @@ impl Engine {
             match done {
                 Done::Epoch(id, epoch) => watch(&Event::Epoch(id, epoch), &self.state),
                 Done::Dropped(..) => {}
-                Done::Paused(why) => watch(&Event::Paused(why), &self.state),
+                Done::Paused(device, why) => self.miss(device, why, watch),
                 Done::Panicked(_, id, text) => {
                     records.push(self.ended(id, EndKind::Failed, format!("internal: {text}"), 0));
                 }
-                Done::Measured(id, result) => match *result {
-                    Ok(None) => {
-                        let reason = "the device sent no samples".to_owned();
-                        records.push(self.ended(id, EndKind::Failed, reason, 0));
-                    }
-                    Ok(Some(measured)) => {
-                        let measured = Measured { at_s: self.seconds(), ..measured };
-                        if self.state.values_with(&measured).is_none() {
-                            let reason = "its memory could not be read; leave `memory` out of \
-                                          --objectives if this device never tells it";
-                            records.push(Record::Measured(measured));
-                            records.push(self.ended(id, EndKind::Failed, reason.to_owned(), 0));
-                            continue;
-                        }
-                        let killed = self.killed(&measured, archive, experience);
-                        records.push(Record::Measured(measured));
-                        match killed {
-                            Some(record) => records.push(record),
-                            None => to_train.push_back(id),
-                        }
-                    }
-                    Err(error) if error.concerns_every_model() => {
-                        return Err(EngineError::Measure(error));
-                    }
-                    Err(error) => {
-                        records.push(self.ended(id, EndKind::Failed, whole(&error), 0));
-                    }
-                },
+                Done::Measured(device, id, result) => {
+                    let measured = self.arrived(device, id, *result, watch)?;
+                    records.extend(measured.map(Record::Measured));
+                }
                 Done::Trained(id, result, took) => {
                     records.push(self.trained(id, *result, took, watch)?);
                 }

@@ -1,6 +1,7 @@
-//! The threads that do what takes time: one measures, some train.
+//! The threads that do what takes time: one for each device measures, some train.
 //!
 //! Lanes share nothing with the engine but two queues; all results come back through one inbox.
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use crate::measure::Measurement;
 use crate::measure::Plan;
 use crate::onnx;
 use crate::store::CandidateId;
+use crate::store::DeviceAt;
 use crate::store::Measured;
 use crate::train::Epoch;
 use crate::train::StopFlag;
@@ -40,6 +42,7 @@ use super::develop::Source;
 use super::develop::develop;
 use super::early::Experience;
 use super::early::Prospect;
+use super::early::is_hopeless;
 use super::error::whole;
 
 /// Results that come this soon after one another share a transaction: a full synchronisation takes
@@ -50,7 +53,9 @@ const GATHERED: Duration = Duration::from_millis(20);
 pub struct MeasureJob {
     /// Whose.
     pub candidate: CandidateId,
-    /// 0 for the first time.
+    /// Where.
+    pub device: DeviceAt,
+    /// 0 for the first time there.
     pub round: u32,
     /// What is measured.
     pub model: Model,
@@ -89,8 +94,8 @@ pub struct TrainJob {
     pub distill_epochs: u32,
     /// Its own stream.
     pub rng: ChaCha8Rng,
-    /// Whether it may still enter the front.
-    pub prospect: Option<Prospect>,
+    /// Whether it may still enter a front, by device; empty if it is trained to the end in any case.
+    pub prospects: Vec<Prospect>,
     /// What past curves teach.
     pub experience: Arc<Experience>,
 }
@@ -98,67 +103,83 @@ pub struct TrainJob {
 /// What comes back.
 pub enum Done {
     /// A measurement ended; there is no record without samples, and in it no time yet.
-    Measured(CandidateId, Box<Result<Option<Measured>, MeasureError>>),
+    Measured(DeviceAt, CandidateId, Box<Result<Option<Measured>, MeasureError>>),
     /// A training ended.
     Trained(CandidateId, Box<Result<Developed, DevelopError>>, Duration),
     /// An epoch of a training ended.
     Epoch(CandidateId, Epoch),
     /// The lane's code panicked: a bug, but not the end of the run.
     Panicked(Lane, CandidateId, String),
-    /// The job was dropped because the run stops.
-    Dropped(Lane),
+    /// The job was dropped because the run stops, or because the device is away.
+    Dropped(Lane, CandidateId),
     /// There is no room for the model that is to be measured, or the device is away, taken or too hot;
     /// the lane waits and tries again.
-    Paused(String),
+    Paused(DeviceAt, String),
 }
 
 /// Which kind of lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// The one that measures.
-    Measure,
+    /// The one that measures on this device.
+    Measure(DeviceAt),
     /// One of those that train.
     Train,
 }
 
-/// The run's device, and where models are put for it.
+/// A device of the run, and where models are put for it.
 pub struct Gauge {
     /// The device with the run's runtime.
     pub bench: Bench,
-    /// A folder of this run alone.
+    /// A folder of this device in this run alone.
     pub folder: PathBuf,
 }
 
 /// The queues.
 pub struct Lanes {
-    measure: Sender<MeasureJob>,
+    devices: Vec<Queue>,
     train: Sender<TrainJob>,
     inbox: Receiver<Done>,
-    /// Measurements queued or running.
-    pub measuring: usize,
     /// Trainings queued or running.
     pub training: usize,
 }
 
+/// What waits for a device.
+struct Queue {
+    jobs: Sender<MeasureJob>,
+    /// Whose measurements are queued or running.
+    open: BTreeSet<CandidateId>,
+    /// Is the device away? Then one measurement is tried again and again, and nobody waits for it.
+    is_away: bool,
+    /// Set while it is: all other jobs are dropped.
+    drop_jobs: Arc<AtomicBool>,
+}
+
 impl Lanes {
-    /// Starts one measure lane and `n` train lanes; they end when the value is dropped, or leave
-    /// their jobs undone once `stop` is set.
+    /// Starts one measure lane for each device and `n` train lanes; they end when the value is dropped,
+    /// or leave their jobs undone once `stop` is set.
     pub fn start(
-        gauge: Gauge,
+        gauges: Vec<Gauge>,
         trainer: Arc<dyn Trainer>,
         material: Arc<Material>,
         n: usize,
         stop: Arc<AtomicBool>,
     ) -> Lanes {
         let (done, inbox) = mpsc::channel();
-        let (measure, jobs) = mpsc::channel();
-        let lane = MeasureLane {
-            gauge,
-            material: material.clone(),
-            done: done.clone(),
-            stop: stop.clone(),
-        };
-        thread::spawn(move || lane.serve(jobs));
+        let mut devices = Vec::new();
+        for (device, gauge) in gauges.into_iter().enumerate() {
+            let (jobs, queue) = mpsc::channel();
+            let drop_jobs = Arc::new(AtomicBool::new(false));
+            let lane = MeasureLane {
+                device,
+                gauge,
+                material: material.clone(),
+                done: done.clone(),
+                stop: stop.clone(),
+                drop_jobs: drop_jobs.clone(),
+            };
+            thread::spawn(move || lane.serve(queue));
+            devices.push(Queue { jobs, open: BTreeSet::new(), is_away: false, drop_jobs });
+        }
         let (train, jobs) = mpsc::channel();
         let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..n {
@@ -171,13 +192,47 @@ impl Lanes {
             let jobs = jobs.clone();
             thread::spawn(move || lane.serve(&jobs));
         }
-        Lanes { measure, train, inbox, measuring: 0, training: 0 }
+        Lanes { devices, train, inbox, training: 0 }
     }
 
-    /// Queues a measurement.
+    /// Queues a measurement. If the device is away, only one at a time, to see whether it is back.
     pub fn measure(&mut self, job: MeasureJob) {
-        self.measuring += 1;
-        self.measure.send(job).expect("the measure lane lives as long as the engine");
+        let queue = &mut self.devices[job.device];
+        if queue.is_away && !queue.open.is_empty() {
+            return;
+        }
+        queue.drop_jobs.store(false, Ordering::Relaxed);
+        queue.open.insert(job.candidate);
+        queue.jobs.send(job).expect("a measure lane lives as long as the engine");
+    }
+
+    /// Is a measurement of the candidate queued or running on the device?
+    pub fn is_measuring(&self, device: DeviceAt, candidate: CandidateId) -> bool {
+        self.devices[device].open.contains(&candidate)
+    }
+
+    /// Is a measurement queued or running on a device that is there?
+    pub fn is_any_measuring(&self) -> bool {
+        self.devices.iter().any(|queue| !queue.is_away && !queue.open.is_empty())
+    }
+
+    /// Is it there, as far as is known?
+    pub fn is_present(&self, device: DeviceAt) -> bool {
+        !self.devices[device].is_away
+    }
+
+    /// Nobody waits for the device any more.
+    pub fn set_away(&mut self, device: DeviceAt) {
+        let queue = &mut self.devices[device];
+        queue.is_away = true;
+        queue.drop_jobs.store(true, Ordering::Relaxed);
+    }
+
+    /// The device answered.
+    pub fn set_present(&mut self, device: DeviceAt) {
+        let queue = &mut self.devices[device];
+        queue.is_away = false;
+        queue.drop_jobs.store(false, Ordering::Relaxed);
     }
 
     /// Queues a training.
@@ -197,7 +252,7 @@ impl Lanes {
             self.count(&done);
             all.push(done);
             let left = until.saturating_duration_since(Instant::now());
-            let is_over = left.is_zero() || self.measuring + self.training == 0;
+            let is_over = left.is_zero() || !self.is_any_measuring() && self.training == 0;
             next = if is_over { None } else { self.inbox.recv_timeout(left).ok() };
         }
         all
@@ -205,11 +260,11 @@ impl Lanes {
 
     fn count(&mut self, done: &Done) {
         match done {
-            Done::Measured(..) => self.measuring -= 1,
+            Done::Measured(device, id, _) => drop(self.devices[*device].open.remove(id)),
             Done::Trained(..) => self.training -= 1,
-            Done::Epoch(..) | Done::Paused(_) => {}
-            Done::Panicked(lane, ..) | Done::Dropped(lane) => match lane {
-                Lane::Measure => self.measuring -= 1,
+            Done::Epoch(..) | Done::Paused(..) => {}
+            Done::Panicked(lane, id, _) | Done::Dropped(lane, id) => match lane {
+                Lane::Measure(device) => drop(self.devices[*device].open.remove(id)),
                 Lane::Train => self.training -= 1,
             },
         }
@@ -217,19 +272,22 @@ impl Lanes {
 }
 
 struct MeasureLane {
+    device: DeviceAt,
     gauge: Gauge,
     material: Arc<Material>,
     done: Sender<Done>,
     stop: Arc<AtomicBool>,
+    drop_jobs: Arc<AtomicBool>,
 }
 
 impl MeasureLane {
     fn serve(mut self, jobs: Receiver<MeasureJob>) {
         for job in jobs {
-            let id = job.candidate;
-            let done = match self.stop.load(Ordering::Relaxed) {
-                true => Done::Dropped(Lane::Measure),
-                false => caught(Lane::Measure, id, || self.one(job)),
+            let (lane, id) = (Lane::Measure(self.device), job.candidate);
+            let unwanted = [&self.stop, &self.drop_jobs].iter().any(|f| f.load(Ordering::Relaxed));
+            let done = match unwanted {
+                true => Done::Dropped(lane, id),
+                false => caught(lane, id, || self.one(job)),
             };
             if self.done.send(done).is_err() {
                 break;
@@ -245,18 +303,20 @@ impl MeasureLane {
                 onnx::export(&self.material.scratch(&graph, &mut rng), &options)
             }
         };
+        let (id, round, size) = (job.candidate, job.round, bytes.len() as u64);
         let result = loop {
             match self.gauge.measure(&bytes, job.level) {
                 Err(error) if error.may_pass() => {
-                    if self.done.send(Done::Paused(whole(&error))).is_err() || !self.wait() {
-                        return Done::Dropped(Lane::Measure);
+                    let paused = Done::Paused(self.device, whole(&error));
+                    if self.done.send(paused).is_err() || !self.wait() {
+                        return Done::Dropped(Lane::Measure(self.device), id);
                     }
                 }
                 result => break result,
             }
         };
-        let (id, round, size) = (job.candidate, job.round, bytes.len() as u64);
-        Done::Measured(id, Box::new(result.map(|m| recorded(id, round, size, &m))))
+        let record = result.map(|m| recorded(self.device, id, round, size, &m));
+        Done::Measured(self.device, id, Box::new(record))
     }
 
     /// Waits for the next try; false if the run stops.
@@ -272,6 +332,7 @@ impl MeasureLane {
 /// The record of a measurement; `None` if it holds no samples. Made here, so that nothing else is computed
 /// while this machine measures itself.
 fn recorded(
+    device: DeviceAt,
     candidate: CandidateId,
     round: u32,
     model_bytes: u64,
@@ -281,6 +342,7 @@ fn recorded(
     let (p50, interval) = (document.latency_us.p50?, document.latency_us.p50_interval?);
     Some(Measured {
         candidate,
+        device,
         round,
         latency_us: p50.0,
         latency_interval_us: interval.map(|us| us.0),
@@ -317,7 +379,7 @@ impl TrainLane {
             let Ok(job) = next else { break };
             let id = job.candidate;
             let done = match self.stop.load(Ordering::Relaxed) {
-                true => Done::Dropped(Lane::Train),
+                true => Done::Dropped(Lane::Train, id),
                 false => caught(Lane::Train, id, || self.one(job)),
             };
             if self.done.send(done).is_err() {
@@ -328,7 +390,7 @@ impl TrainLane {
 
     fn one(&self, job: TrainJob) -> Done {
         let started = Instant::now();
-        let TrainJob { candidate, source, plan, distill_epochs, mut rng, prospect, experience } =
+        let TrainJob { candidate, source, plan, distill_epochs, mut rng, prospects, experience } =
             job;
         let plan = TrainPlan { stop: StopFlag(self.stop.clone()), ..plan };
         let epochs = plan.epochs;
@@ -339,15 +401,14 @@ impl TrainLane {
             }
             let optimistic =
                 experience.optimistic_end(epoch.epoch, epochs, epoch.validation_error.0);
-            let hopeless =
-                epoch.epoch < epochs && prospect.as_ref().is_some_and(|p| !p.enters_at(optimistic));
+            let hopeless = epoch.epoch < epochs && is_hopeless(&prospects, optimistic);
             if hopeless { Watch::Stop } else { Watch::Continue }
         };
         let (trainer, material) = (self.trainer.as_ref(), self.material.as_ref());
         let result =
             develop(trainer, material, source, &plan, distill_epochs, &mut rng, &mut watch);
         match self.stop.load(Ordering::Relaxed) {
-            true => Done::Dropped(Lane::Train),
+            true => Done::Dropped(Lane::Train, candidate),
             false => Done::Trained(candidate, Box::new(result), started.elapsed()),
         }
     }

@@ -8,6 +8,7 @@
 mod close;
 mod config;
 mod develop;
+mod devices;
 mod durable;
 mod early;
 mod error;
@@ -24,6 +25,7 @@ mod weights;
 
 pub use config::Budget;
 pub use config::ConfigError;
+pub use config::DeviceNames;
 pub use config::Limit;
 pub use config::RunConfig;
 pub use config::SearchConfig;
@@ -44,6 +46,7 @@ pub use weights::from_bytes as weights_from_bytes;
 pub use weights::to_bytes as weights_to_bytes;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -61,6 +64,7 @@ use crate::search::Random;
 use crate::search::Strategy;
 use crate::space::MorphismSpace;
 use crate::store::CandidateId;
+use crate::store::DeviceAt;
 use crate::store::Record;
 use crate::store::RunRecord;
 use crate::store::Store;
@@ -70,13 +74,13 @@ use lanes::Lanes;
 use plan::Scale;
 use plan::Start;
 
-/// Front members measured again after each generation.
+/// Members of each front measured again after each generation.
 const REMEASURED: usize = 3;
 /// Rounds after which a front member is known well enough.
 const ENOUGH_ROUNDS: usize = 5;
 /// Fewest rounds of a front member when the run ends.
 const FINAL_ROUNDS: usize = 3;
-/// Front members measured in one step when the run ends.
+/// Members of each front measured in one step when the run ends.
 const MEASURED_AT_ONCE: usize = 8;
 /// Largest share of a time budget that is kept for that.
 const MOST_FOR_FINISH: f64 = 0.2;
@@ -118,6 +122,10 @@ pub struct Engine {
     seconds_before: f64,
     /// What measuring a front member again took last.
     seconds_a_round: f64,
+    /// Why a device has no figures of a candidate and is not asked for them again.
+    failures: BTreeMap<(CandidateId, DeviceAt), String>,
+    /// Devices that cannot measure anything any more.
+    lost: BTreeSet<DeviceAt>,
     interrupted: Arc<AtomicBool>,
     stop_lanes: Arc<AtomicBool>,
     keep_blobs: bool,
@@ -136,8 +144,8 @@ pub struct Parts {
     pub material: Arc<Material>,
     /// The run's trainer.
     pub trainer: Arc<dyn Trainer>,
-    /// The run's device.
-    pub gauge: Gauge,
+    /// The run's devices, in their order.
+    pub gauges: Vec<Gauge>,
     /// Set from outside to stop the run.
     pub interrupted: Arc<AtomicBool>,
     /// Are weights and ONNX files kept? Only a benchmark of the engine itself says no.
@@ -151,12 +159,13 @@ impl Engine {
     ///
     /// [`EngineError`] if the store cannot be read.
     pub fn start(parts: Parts) -> Result<Engine, EngineError> {
-        let Parts { config, run, store, material, trainer, gauge, interrupted, keep_blobs } = parts;
-        let reference = match &run.reference {
-            Some(json) => Some(serde_json::from_str(json).map_err(EngineError::Reference)?),
-            None => None,
-        };
-        let mut state = State::new(&config, reference);
+        let Parts { config, run, store, material, trainer, gauges, interrupted, keep_blobs } =
+            parts;
+        let references = run.devices.iter().map(|device| {
+            let json = device.reference.as_deref();
+            json.map(serde_json::from_str).transpose().map_err(EngineError::Reference)
+        });
+        let mut state = State::new(&config, references.collect::<Result<_, _>>()?);
         let mut strategy = strategy(&config);
         for record in store.reader()?.records(&run.id)? {
             state.apply(&record);
@@ -171,7 +180,7 @@ impl Engine {
         let scale = Scale { images: data.train.len(), largest_seed };
         let stop_lanes = Arc::new(AtomicBool::new(false));
         let n = lanes(&config);
-        let lanes = Lanes::start(gauge, trainer.clone(), material.clone(), n, stop_lanes.clone());
+        let lanes = Lanes::start(gauges, trainer.clone(), material.clone(), n, stop_lanes.clone());
         let seconds_before = state.seconds();
         let networks = BTreeMap::new();
         let started = Instant::now();
@@ -190,6 +199,8 @@ impl Engine {
             started,
             seconds_before,
             seconds_a_round: 1.0,
+            failures: BTreeMap::new(),
+            lost: BTreeSet::new(),
             interrupted,
             stop_lanes,
             keep_blobs,
@@ -245,7 +256,7 @@ impl Engine {
                 None => {}
             }
             self.reject_impossible_limits()?;
-            let again = self.least_measured(REMEASURED, ENOUGH_ROUNDS);
+            let again = self.to_measure_again(REMEASURED, ENOUGH_ROUNDS);
             let Some(rounds) = self.measure_again(again, watch)? else { continue };
             self.close_generation(rounds, watch)?;
         }
@@ -273,13 +284,16 @@ impl Engine {
         spent.then_some(StopReason::Budget)
     }
 
-    /// When the search must end so that the front's last measurements still fit the time budget,
+    /// When the search must end so that the fronts' last measurements still fit the time budget,
     /// in seconds of the run.
     fn deadline(&self) -> Option<f64> {
         let budget = self.config.budget.seconds?;
-        let members = self.least_measured(usize::MAX, FINAL_ROUNDS).into_iter();
-        let missing = members.map(|id| FINAL_ROUNDS - self.state.candidates()[&id].rounds.len());
-        let needed = missing.sum::<usize>() as f64 * self.seconds_a_round;
+        // Devices measure side by side.
+        let rounds = self.state.devices().map(|device| {
+            let members = self.least_measured(device, usize::MAX, FINAL_ROUNDS).into_iter();
+            members.map(|id| FINAL_ROUNDS - self.rounds(device, id)).sum::<usize>()
+        });
+        let needed = rounds.max().unwrap_or(0) as f64 * self.seconds_a_round;
         Some(budget - needed.min(MOST_FOR_FINISH * budget))
     }
 

@@ -11,6 +11,7 @@ use crate::search::Parent;
 use crate::search::Situation;
 use crate::store::Accepted;
 use crate::store::CandidateId;
+use crate::store::DeviceAt;
 use crate::store::Record;
 
 use super::Engine;
@@ -30,8 +31,9 @@ impl Engine {
     ) -> Result<bool, EngineError> {
         let generation = self.state.generation();
         let mut rng = self.stream(GENERATION_STREAMS + u64::from(generation));
-        let front = self.parents();
-        let costs = Costs::of(&self.config, &self.state, self.scale);
+        let device = self.turn_of(generation);
+        let front = self.parents(device);
+        let costs = Costs::of(&self.config, &self.state, device, self.scale);
         // The scale of the hypervolume comes from the seeds, so all of them are in the first generation.
         let wanted = match generation {
             0 => self.config.search.accept.max(self.space.seeds().len()),
@@ -42,7 +44,7 @@ impl Engine {
             space: &self.space,
             front: &front,
             known: self.state.known(),
-            reference: self.state.reference(),
+            reference: self.state.reference(device),
             costs: &|graph| costs.of_graph(graph),
             error_at: self.config.error_at(),
             room,
@@ -51,10 +53,26 @@ impl Engine {
         if asked.proposals.is_empty() {
             return Ok(false);
         }
-        let latency = costs.latency;
+        let latency = match device {
+            0 => costs.latency,
+            _ => self.state.predictor(0, Objective::Latency),
+        };
         let accepted = self.accept_predicted(asked, &latency, watch)?;
         watch(&Event::Proposed { generation, accepted }, &self.state);
         Ok(true)
+    }
+
+    /// The device whose front a generation shall improve: those that are there, and have a front, take
+    /// turns. What is found is measured on all of them.
+    fn turn_of(&self, generation: u32) -> DeviceAt {
+        let has_a_front = |device: &DeviceAt| {
+            self.lanes.is_present(*device) && self.state.reference(*device).is_some()
+        };
+        let there: Vec<DeviceAt> = self.state.devices().filter(has_a_front).collect();
+        match there.len() {
+            0 => 0,
+            n => there[generation as usize % n],
+        }
     }
 
     /// Writes a generation down and returns its candidates.
@@ -63,7 +81,7 @@ impl Engine {
         asked: Generation,
         watch: &mut dyn FnMut(&Event, &State),
     ) -> Result<Vec<CandidateId>, EngineError> {
-        let latency = self.state.predictor(Objective::Latency);
+        let latency = self.state.predictor(0, Objective::Latency);
         self.accept_predicted(asked, &latency, watch)
     }
 
@@ -119,17 +137,17 @@ impl Engine {
         usize::try_from(left).unwrap_or(usize::MAX)
     }
 
-    /// The front's members. Where repeats put all of it over a hard limit, those that would be on it without
+    /// Members of the device's front. Where repeats put all of it over a hard limit, those that would be on it without
     /// limits: what grows from them may keep the limit again.
-    fn parents(&self) -> Vec<Parent> {
+    fn parents(&self, device: DeviceAt) -> Vec<Parent> {
         let parent = |id: CandidateId, values: Vec<f64>| {
             let graph = self.state.candidates()[&id].accepted.graph.clone();
             Parent { id, graph, values }
         };
-        let front = self.state.front();
+        let front = self.state.front(device);
         match front.is_empty() {
             true => {
-                let unlimited = self.state.archive_without_limits();
+                let unlimited = self.state.archive_without_limits(device);
                 unlimited.members().into_iter().map(|m| parent(m.id, m.point())).collect()
             }
             false => front.iter().map(|m| parent(m.candidate, m.values.clone())).collect(),
@@ -147,12 +165,17 @@ struct Costs<'a> {
 }
 
 impl<'a> Costs<'a> {
-    pub(super) fn of(config: &'a RunConfig, state: &State, scale: Scale) -> Costs<'a> {
-        let latency = state.predictor(Objective::Latency);
+    pub(super) fn of(
+        config: &'a RunConfig,
+        state: &State,
+        device: DeviceAt,
+        scale: Scale,
+    ) -> Costs<'a> {
+        let latency = state.predictor(device, Objective::Latency);
         let reads_memory = config.objectives.contains(&Objective::Memory)
             || config.limits.iter().any(|limit| limit.objective == Objective::Memory);
         let memory = match reads_memory {
-            true => state.predictor(Objective::Memory),
+            true => state.predictor(device, Objective::Memory),
             false => Predictor::fit([]),
         };
         let most_macs = state.most_macs(config, scale);

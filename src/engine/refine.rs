@@ -82,14 +82,13 @@ impl Engine {
             .flatten()
             .collect();
         let epochs = epochs_of_refinement(&self.config, self.scale);
-        let front = self.state.front().iter().filter(|m| !done.contains(&m.candidate));
-        let members = front.filter_map(|member| {
-            let trained = all[&member.candidate].trained.as_ref()?;
-            let spent =
-                epochs_spent(&self.config, self.scale, &all[&member.candidate].accepted, trained);
+        let members = self.state.on_fronts().into_iter().filter(|id| !done.contains(id));
+        let members = members.filter_map(|id| {
+            let trained = all[&id].trained.as_ref()?;
+            let spent = epochs_spent(&self.config, self.scale, &all[&id].accepted, trained);
             let an_epoch = trained.train_s / spent.max(1.0);
             let seconds = f64::from(epochs) * an_epoch;
-            Some(Refinable { id: member.candidate, error: trained.error, seconds })
+            Some(Refinable { id, error: trained.error, seconds })
         });
         in_turn(members.collect()).into_iter().map(|member| (member.id, member.seconds)).collect()
     }

@@ -4,6 +4,7 @@
 //! knows what the undisturbed one knew.
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crate::graph::ArchId;
 use crate::latency::Predictor;
@@ -14,6 +15,7 @@ use crate::pareto::Reference;
 use crate::pareto::Value;
 use crate::store::Accepted;
 use crate::store::CandidateId;
+use crate::store::DeviceAt;
 use crate::store::EndKind;
 use crate::store::Ended;
 use crate::store::FrontMember;
@@ -37,7 +39,7 @@ const PREDICTOR_MEMORY: usize = 400;
 pub struct Candidate {
     /// Structure and origin.
     pub accepted: Accepted,
-    /// Measurements, by round.
+    /// Measurements on all devices, those of each by round.
     pub rounds: Vec<Measured>,
     /// Outcome of the training.
     pub trained: Option<Trained>,
@@ -46,6 +48,11 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// Its measurements on one device, by round.
+    pub fn rounds_on(&self, device: DeviceAt) -> impl Iterator<Item = &Measured> {
+        self.rounds.iter().filter(move |measured| measured.device == device)
+    }
+
     /// Is there nothing left to do for it in its generation?
     pub fn is_finished(&self) -> bool {
         self.trained.is_some() || self.ended.is_some()
@@ -73,6 +80,16 @@ pub struct Counts {
     pub epochs_saved: u64,
 }
 
+/// What is known on one device.
+#[derive(Clone, Debug)]
+struct View {
+    /// Trained candidates that no other surely dominates there.
+    contenders: BTreeSet<CandidateId>,
+    latency: Repeats,
+    memory: Repeats,
+    reference: Option<Reference>,
+}
+
 /// The fold of a run's records.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -80,10 +97,10 @@ pub struct State {
     candidates: BTreeMap<CandidateId, Candidate>,
     known: BTreeSet<ArchId>,
     limits: Vec<Limit>,
-    /// Trained candidates that no other surely dominates.
-    contenders: BTreeSet<CandidateId>,
-    /// Members in whose place stands what a whole schedule made of them.
-    replaced: BTreeSet<CandidateId>,
+    /// By device.
+    views: Vec<View>,
+    /// What a whole schedule made of a member, which stands in its place.
+    replaced: BTreeMap<CandidateId, CandidateId>,
     /// Number of generations that were told.
     generations: u32,
     /// The last of them.
@@ -91,31 +108,31 @@ pub struct State {
     /// Seconds from the telling before it.
     last_took_s: f64,
     tested: BTreeMap<CandidateId, f64>,
-    latency: Repeats,
-    memory: Repeats,
     counts: Counts,
-    reference: Option<Reference>,
     last_at_s: f64,
 }
 
 impl State {
-    /// A run of which nothing is known.
-    pub fn new(config: &RunConfig, reference: Option<Reference>) -> State {
+    /// A run of which nothing is known but the scale of the hypervolume on each of its devices.
+    pub fn new(config: &RunConfig, references: Vec<Option<Reference>>) -> State {
+        let view = |reference| View {
+            contenders: BTreeSet::new(),
+            latency: Repeats::of_latency(),
+            memory: Repeats::of_memory(),
+            reference,
+        };
         State {
             objectives: config.objectives.clone(),
             candidates: BTreeMap::new(),
             known: BTreeSet::new(),
             limits: config.limits.clone(),
-            contenders: BTreeSet::new(),
-            replaced: BTreeSet::new(),
+            views: references.into_iter().map(view).collect(),
+            replaced: BTreeMap::new(),
             generations: 0,
             last_told: None,
             last_took_s: 0.0,
             tested: BTreeMap::new(),
-            latency: Repeats::of_latency(),
-            memory: Repeats::of_memory(),
             counts: Counts::default(),
-            reference,
             last_at_s: 0.0,
         }
     }
@@ -132,8 +149,8 @@ impl State {
                 let candidate = self.candidate_mut(trained.candidate);
                 candidate.trained = Some(trained.clone());
                 let start = Start::of(&candidate.accepted);
-                let parent = candidate.accepted.parent;
-                self.replaced.extend(parent.filter(|_| start == Start::Refinement));
+                let parent = candidate.accepted.parent.filter(|_| start == Start::Refinement);
+                self.replaced.extend(parent.map(|parent| (parent, trained.candidate)));
             }
             Record::Ended(ended) => self.end(ended),
             Record::Told(told) => self.tell(told),
@@ -153,15 +170,20 @@ impl State {
         self.last_told = Some(told.clone());
     }
 
-    /// Takes these candidates among the contenders, and drops who is none any more.
+    /// Takes these candidates among the contenders of each device, and drops who is none any more.
     fn contend(&mut self, candidates: &[CandidateId]) {
-        let ids = self.contenders.iter().chain(candidates).copied().collect();
-        let archive = Archive::from_members(self.objectives.clone(), self.members(ids));
-        self.contenders = archive.contenders().collect();
-        let superfluous = self.contenders.len().saturating_sub(MOST_CONTENDERS);
-        let others = self.contenders.iter().copied().filter(|id| !archive.is_member(*id));
-        for id in others.take(superfluous).collect::<Vec<_>>() {
-            self.contenders.remove(&id);
+        for device in 0..self.views.len() {
+            let contenders = &self.views[device].contenders;
+            let ids = contenders.iter().chain(candidates).copied().collect();
+            let members = self.members(device, ids);
+            let archive = Archive::from_members(self.objectives.clone(), members);
+            let mut contenders: BTreeSet<CandidateId> = archive.contenders().collect();
+            let superfluous = contenders.len().saturating_sub(MOST_CONTENDERS);
+            let others = contenders.iter().copied().filter(|id| !archive.is_member(*id));
+            for id in others.take(superfluous).collect::<Vec<_>>() {
+                contenders.remove(&id);
+            }
+            self.views[device].contenders = contenders;
         }
     }
 
@@ -179,13 +201,19 @@ impl State {
 
     fn measure(&mut self, measured: &Measured) {
         self.at(measured.at_s);
-        self.latency.add(measured.candidate, measured.latency_us);
+        let id = measured.candidate;
+        let view = &mut self.views[measured.device];
+        view.latency.add(id, measured.latency_us);
         if let Some(memory) = measured.memory_bytes {
-            self.memory.add(measured.candidate, memory as f64);
+            view.memory.add(id, memory as f64);
+        }
+        if measured.round == 0 && self.candidates[&id].trained.is_some() {
+            // The device was away when it was trained.
+            view.contenders.insert(id);
         }
         // The raw samples stay in the store.
         let measured = Measured { json: String::new(), ..measured.clone() };
-        self.candidate_mut(measured.candidate).rounds.push(measured);
+        self.candidate_mut(id).rounds.push(measured);
     }
 
     fn end(&mut self, ended: &Ended) {
@@ -246,14 +274,19 @@ impl State {
         &self.tested
     }
 
-    /// Scale of the hypervolume, once it is fixed.
-    pub fn reference(&self) -> Option<&Reference> {
-        self.reference.as_ref()
+    /// Positions of the run's devices.
+    pub fn devices(&self) -> Range<DeviceAt> {
+        0..self.views.len()
     }
 
-    /// Fixes the scale of the hypervolume.
-    pub fn set_reference(&mut self, reference: Reference) {
-        self.reference = Some(reference);
+    /// Scale of a device's hypervolume, once it is fixed.
+    pub fn reference(&self, device: DeviceAt) -> Option<&Reference> {
+        self.views[device].reference.as_ref()
+    }
+
+    /// Fixes the scale of a device's hypervolume.
+    pub fn set_reference(&mut self, device: DeviceAt, reference: Reference) {
+        self.views[device].reference = Some(reference);
     }
 
     /// Seconds of the run so far.
@@ -278,68 +311,93 @@ impl State {
         open
     }
 
-    /// Members of the front that was last told.
-    pub fn front(&self) -> &[FrontMember] {
-        self.last_told.as_ref().map_or(&[], |told| &told.front)
+    /// Members of the device's front that was last told.
+    pub fn front(&self, device: DeviceAt) -> &[FrontMember] {
+        let front = self.last_told.as_ref().and_then(|told| told.fronts.get(device));
+        front.map_or(&[], |front| &front.members)
     }
 
-    /// Objectives of a trained candidate in the run's order, with the interval of a repeat; `None`
-    /// while one is missing.
-    pub fn values(&self, candidate: &Candidate) -> Option<Vec<Value>> {
-        self.values_at(candidate, candidate.trained.as_ref()?.error)
+    /// Who is on a front that was last told, of any device.
+    pub fn on_fronts(&self) -> BTreeSet<CandidateId> {
+        self.devices().flat_map(|device| self.front(device)).map(|m| m.candidate).collect()
+    }
+
+    /// Trained candidates that may be on another device's front, but were never measured on this one.
+    pub fn missing(&self, device: DeviceAt) -> Vec<CandidateId> {
+        let all: BTreeSet<_> = self.views.iter().flat_map(|v| &v.contenders).copied().collect();
+        let is_missing = |id: &CandidateId| self.candidates[id].rounds_on(device).next().is_none();
+        all.into_iter().filter(is_missing).collect()
+    }
+
+    /// Objectives of a trained candidate on a device in the run's order, with the interval of a repeat;
+    /// `None` while one is missing.
+    pub fn values(&self, device: DeviceAt, candidate: &Candidate) -> Option<Vec<Value>> {
+        self.values_at(device, candidate, candidate.trained.as_ref()?.error)
     }
 
     /// Objectives of a candidate right after its first measurement, which is not part of the state
     /// yet; the error is 0.
     pub fn values_with(&self, measured: &Measured) -> Option<Vec<Value>> {
         let candidate = self.candidates.get(&measured.candidate)?;
+        let view = &self.views[measured.device];
         let each = self.objectives.iter().map(|&o| match o {
             Objective::Error => Some(Value::exact(0.0)),
-            Objective::Latency => Some(self.latency.first(measured.latency_us)),
-            Objective::Memory => Some(self.memory.first(measured.memory_bytes? as f64)),
+            Objective::Latency => Some(view.latency.first(measured.latency_us)),
+            Objective::Memory => Some(view.memory.first(measured.memory_bytes? as f64)),
             Objective::ModelBytes => Some(Value::exact(measured.model_bytes as f64)),
-            Objective::Parameters | Objective::Macs => self.cheap(candidate, o),
+            Objective::Parameters | Objective::Macs => self.cheap(measured.device, candidate, o),
         });
         each.collect()
     }
 
     /// As [`values`](Self::values), at an error that is not known yet.
-    pub fn values_at(&self, candidate: &Candidate, error: f64) -> Option<Vec<Value>> {
+    pub fn values_at(
+        &self,
+        device: DeviceAt,
+        candidate: &Candidate,
+        error: f64,
+    ) -> Option<Vec<Value>> {
         let error = Value::exact(error);
         let each = self.objectives.iter().map(|&o| match o {
             Objective::Error => Some(error),
-            _ => self.cheap(candidate, o),
+            _ => self.cheap(device, candidate, o),
         });
         each.collect()
     }
 
     /// A cheap objective; `None` for the error and for what was not measured.
-    pub fn cheap(&self, candidate: &Candidate, objective: Objective) -> Option<Value> {
-        let accepted = &candidate.accepted;
+    pub fn cheap(
+        &self,
+        device: DeviceAt,
+        candidate: &Candidate,
+        objective: Objective,
+    ) -> Option<Value> {
+        let (accepted, view) = (&candidate.accepted, &self.views[device]);
         let first = candidate.rounds.first();
         match objective {
             Objective::Error => None,
-            Objective::Latency => self.latency.value(accepted.candidate),
-            Objective::Memory => self.memory.value(accepted.candidate),
+            Objective::Latency => view.latency.value(accepted.candidate),
+            Objective::Memory => view.memory.value(accepted.candidate),
             Objective::Parameters => Some(Value::exact(accepted.parameters as f64)),
             Objective::Macs => Some(Value::exact(accepted.macs as f64)),
             Objective::ModelBytes => first.map(|m| Value::exact(m.model_bytes as f64)),
         }
     }
 
-    /// The front by what is known now.
+    /// The front of a device by what is known now.
     ///
     /// Who breaks a hard limit on a cost is no member; nor, once something keeps a limit on the
     /// error, is who breaks that one: until then the search needs parents.
-    pub fn archive(&self) -> Archive {
-        let ids = self.contenders.iter().copied().chain(self.open()).collect();
-        let mut members = self.members(ids);
+    pub fn archive(&self, device: DeviceAt) -> Archive {
+        let view = &self.views[device];
+        let ids = view.contenders.iter().copied().chain(self.open()).collect();
+        let mut members = self.members(device, ids);
         for limit in &self.limits {
             let keeps = |member: &Member| {
                 let candidate = &self.candidates[&member.id];
                 let value = match limit.objective {
                     Objective::Error => candidate.trained.as_ref().map(|t| t.error),
-                    cost => self.cheap(candidate, cost).map(|v| v.value),
+                    cost => self.cheap(device, candidate, cost).map(|v| v.value),
                 };
                 value.is_some_and(|v| v <= limit.most)
             };
@@ -348,7 +406,7 @@ impl State {
             }
         }
         let at = self.objectives.iter().position(|o| *o == Objective::Error);
-        if let Some((reference, at)) = self.reference.as_ref().zip(at) {
+        if let Some((reference, at)) = view.reference.as_ref().zip(at) {
             // Always guessing the same class is no network.
             let guess = reference.reference()[at];
             let learnt = |m: &Member| m.values[at].value < guess;
@@ -360,25 +418,29 @@ impl State {
     }
 
     /// As [`archive`](Self::archive), whatever the limits.
-    pub fn archive_without_limits(&self) -> Archive {
-        Archive::from_members(self.objectives.clone(), self.members(self.contenders.clone()))
+    pub fn archive_without_limits(&self, device: DeviceAt) -> Archive {
+        let members = self.members(device, self.views[device].contenders.clone());
+        Archive::from_members(self.objectives.clone(), members)
     }
 
     /// Those of the candidates that have all values, and were not trained on: of many brief trainings
     /// the best validation error is partly luck, and a fresh one tells more.
-    fn members(&self, ids: BTreeSet<CandidateId>) -> Vec<Member> {
-        let member =
-            |id: CandidateId| Some(Member { id, values: self.values(&self.candidates[&id])? });
-        ids.into_iter().filter(|id| !self.replaced.contains(id)).filter_map(member).collect()
+    fn members(&self, device: DeviceAt, ids: BTreeSet<CandidateId>) -> Vec<Member> {
+        let values = |id: &CandidateId| self.values(device, &self.candidates[id]);
+        let is_replaced = |id: &CandidateId| {
+            self.replaced.get(id).is_some_and(|instead| values(instead).is_some())
+        };
+        let ids = ids.into_iter().filter(|id| !is_replaced(id));
+        ids.filter_map(|id| Some(Member { id, values: values(&id)? })).collect()
     }
 
-    /// Predictor of a measured cost from structure, learnt from the newest candidates of finished
-    /// generations.
-    pub fn predictor(&self, objective: Objective) -> Predictor {
+    /// Predictor of a measured cost on a device from structure, learnt from the newest candidates of
+    /// finished generations.
+    pub fn predictor(&self, device: DeviceAt, objective: Objective) -> Predictor {
         let open = self.generation();
         let done = self.candidates.values().rev().filter(|c| c.accepted.generation < open);
         let known = done.take(PREDICTOR_MEMORY).filter_map(|c| {
-            let value = self.cheap(c, objective)?.value;
+            let value = self.cheap(device, c, objective)?.value;
             Some((&c.accepted.graph, value))
         });
         Predictor::fit(known)
@@ -389,6 +451,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::graph::Graph;
+    use crate::store::ToldFront;
 
     fn run(limits: &[&str]) -> State {
         let config = RunConfig {
@@ -396,7 +459,7 @@ mod tests {
             limits: limits.iter().map(|text| text.parse().unwrap()).collect(),
             ..RunConfig::default()
         };
-        State::new(&config, None)
+        State::new(&config, vec![None])
     }
 
     fn accept(state: &mut State, candidate: CandidateId, parent: Option<CandidateId>) {
@@ -419,6 +482,7 @@ mod tests {
     fn measure(state: &mut State, candidate: CandidateId, round: u32, latency_us: f64) {
         state.apply(&Record::Measured(Measured {
             candidate,
+            device: 0,
             round,
             latency_us,
             latency_interval_us: [latency_us; 2],
@@ -453,8 +517,8 @@ mod tests {
     }
 
     fn tell(state: &mut State, candidates: Vec<CandidateId>) {
-        let archive = state.archive();
-        let front = archive.members().into_iter().map(|m| FrontMember {
+        let archive = state.archive(0);
+        let members = archive.members().into_iter().map(|m| FrontMember {
             candidate: m.id,
             values: m.point(),
             intervals: m.values.iter().map(|v| v.interval).collect(),
@@ -463,15 +527,14 @@ mod tests {
             generation: state.generation(),
             candidates,
             proposed: state.counts().proposed,
-            hypervolume: 0.0,
-            front: front.collect(),
+            fronts: vec![ToldFront { hypervolume: 0.0, members: members.collect() }],
             at_s: 0.0,
         };
         state.apply(&Record::Told(told));
     }
 
     fn front(state: &State) -> Vec<CandidateId> {
-        state.archive().members().iter().map(|m| m.id).collect()
+        state.archive(0).members().iter().map(|m| m.id).collect()
     }
 
     #[test]
@@ -520,7 +583,7 @@ mod tests {
         live(&mut state, 1, 0.30, 109.0);
         (1..5).for_each(|round| measure(&mut state, 1, round, 112.0));
         assert!(front(&state).is_empty());
-        let all = state.archive_without_limits();
+        let all = state.archive_without_limits(0);
         assert_eq!(all.members().iter().map(|m| m.id).collect::<Vec<_>>(), [1]);
     }
 

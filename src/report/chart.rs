@@ -4,7 +4,6 @@ use crate::pareto::Value;
 use crate::pareto::front as plain_front;
 use crate::stats::median;
 use crate::store::CandidateId;
-use crate::store::Told;
 
 use super::Candidate;
 use super::Front;
@@ -137,8 +136,8 @@ pub(super) fn front(front: &Front) -> Scene {
 
 fn axis_title(objective: Objective, front: &Front) -> String {
     match objective {
-        Objective::Latency => format!("latency on {}", clean(&front.run.device, 40)),
-        Objective::Memory => format!("peak memory on {}", clean(&front.run.device, 40)),
+        Objective::Latency => format!("latency on {}", clean(&front.device.name, 40)),
+        Objective::Memory => format!("peak memory on {}", clean(&front.device.name, 40)),
         Objective::Error => "validation error".to_owned(),
         Objective::Parameters => "parameters".to_owned(),
         Objective::Macs => "multiply-accumulates".to_owned(),
@@ -376,10 +375,10 @@ fn label(candidate: &Candidate, objective: Objective) -> String {
 
 const SMALL: Point = [560.0, 340.0];
 
-/// Hypervolume after each generation, against time.
-pub(super) fn hypervolume(told: &[Told]) -> Scene {
-    let (unit, seconds) = time_unit(told.last().map_or(0.0, |t| t.at_s));
-    let points: Vec<[f64; 2]> = told.iter().map(|t| [t.at_s / seconds, t.hypervolume]).collect();
+/// Hypervolume after each generation, against seconds.
+pub(super) fn hypervolume(trace: &[[f64; 2]]) -> Scene {
+    let (unit, seconds) = time_unit(trace.last().map_or(0.0, |[at_s, _]| *at_s));
+    let points: Vec<[f64; 2]> = trace.iter().map(|[at_s, hv]| [at_s / seconds, *hv]).collect();
     let x = Axis::from_zero(points.iter().map(|p| p[0]));
     let y = Axis::between(points.iter().map(|p| p[1]));
     let plane = Plane::new(x, y, SMALL, 20.0);
@@ -395,7 +394,7 @@ pub(super) fn hypervolume(told: &[Told]) -> Scene {
         let below = [at[0] + 4.0, at[1] + 20.0];
         items.push(text(below, format!("{y:.3}"), 11.0, Role::Ink, Anchor::End));
     }
-    scene(SMALL, format!("Hypervolume of {} generations", told.len()), items)
+    scene(SMALL, format!("Hypervolume of {} generations", trace.len()), items)
 }
 
 /// A value holds until the next.

@@ -63,9 +63,9 @@ struct WrittenMember<'a> {
 /// One object in one line, `citronade.front.v1`; `null` means unknown.
 pub fn json(front: &Front) -> String {
     let run = &front.run;
-    let (runtime, runtime_version) = match run.runtime.split_once(' ') {
+    let (runtime, runtime_version) = match front.device.runtime.split_once(' ') {
         Some((name, version)) => (name, Some(version)),
-        None => (run.runtime.as_str(), None),
+        None => (front.device.runtime.as_str(), None),
     };
     let reference = front.reference.as_ref().map(|r| {
         r.objectives().iter().map(|o| o.field()).zip(r.reference().iter().copied()).collect()
@@ -74,7 +74,7 @@ pub fn json(front: &Front) -> String {
     let written = Written {
         schema: "citronade.front.v1",
         run: &run.id,
-        device: &run.device,
+        device: &front.device.name,
         runtime,
         runtime_version,
         threads: run.threads,

@@ -70,8 +70,8 @@ fn headline(front: &Front) -> String {
 pub(super) fn conditions(front: &Front) -> Vec<String> {
     let run = &front.run;
     let mut words = vec![
-        format!("{} on {}", clean(&run.data, 40), clean(&run.device, 40)),
-        clean(&run.runtime, 40),
+        format!("{} on {}", clean(&run.data, 40), clean(&front.device.name, 40)),
+        clean(&front.device.runtime, 40),
         plural(run.threads as u64, "thread"),
     ];
     for limit in &front.limits {

@@ -9,8 +9,10 @@ use crate::store::Ancestor;
 use crate::store::CandidateId;
 use crate::store::CandidateRow;
 use crate::store::Counts;
+use crate::store::DeviceAt;
 use crate::store::FrontMember;
 use crate::store::Reader;
+use crate::store::RunDevice;
 use crate::store::RunRecord;
 use crate::store::Told;
 
@@ -21,11 +23,15 @@ use super::yields::Savings;
 use super::yields::morphism_yields;
 use super::yields::predictions;
 
-/// The front of a run as it is now, and what it left behind.
+/// The front of a run on one of its devices as it is now, and what it left behind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Front {
     /// Which run.
     pub run: RunRecord,
+    /// Position of the device among the run's.
+    pub at: DeviceAt,
+    /// The device.
+    pub device: RunDevice,
     /// What is minimised.
     pub objectives: Vec<Objective>,
     /// Hard limits; what breaks one is never a member.
@@ -73,8 +79,8 @@ pub struct Limit {
 pub struct RunReport {
     /// The result.
     pub front: Front,
-    /// Hypervolume and front after each generation.
-    pub told: Vec<Told>,
+    /// Seconds and hypervolume after each generation.
+    pub trace: Vec<[f64; 2]>,
     /// What each kind of morphism bought, most often used first.
     pub morphisms: Vec<MorphismYield>,
     /// Latency as predicted and as measured.
@@ -84,21 +90,27 @@ pub struct RunReport {
 }
 
 impl Front {
-    /// Reads the front of `run`.
+    /// Reads the front of `run` on the device at this position.
     ///
     /// # Errors
     ///
     /// [`ReportError`] if there is no such run or it cannot be read.
-    pub fn read(reader: &Reader, run: &str) -> Result<Front, ReportError> {
+    ///
+    /// # Panics
+    ///
+    /// If the run has no such device.
+    pub fn read(reader: &Reader, run: &str, at: DeviceAt) -> Result<Front, ReportError> {
         let run = reader.run(run)?;
+        let device = run.devices[at].clone();
         let objectives = objectives(&run)?;
         let limits = limits(&run);
-        let reference = reference(&run)?;
+        let reference = reference(&run, &device)?;
         let told = reader.last_told(&run.id)?;
-        let front = told.map(|told| told.front).unwrap_or_default();
+        let front = told.and_then(|told| told.fronts.into_iter().nth(at)).unwrap_or_default();
+        let front = front.members;
         let mut members = Vec::new();
         let mut others = Vec::new();
-        let rows = reader.trained(&run.id)?;
+        let rows = reader.trained(&run.id, at)?;
         let of_refinements = rows.iter().filter(|row| row.is_refinement);
         let replaced: BTreeSet<CandidateId> = of_refinements.filter_map(|row| row.parent).collect();
         for mut candidate in with_families(rows) {
@@ -125,6 +137,8 @@ impl Front {
             counts: reader.counts(&run.id)?,
             blobs: folder_name(reader),
             run,
+            at,
+            device,
             objectives,
             limits,
             reference,
@@ -167,16 +181,17 @@ impl Front {
 }
 
 impl RunReport {
-    /// Reads everything there is to tell of `run`.
+    /// Reads everything there is to tell of `run` on one device.
     ///
     /// # Errors
     ///
     /// As [`Front::read`].
-    pub fn read(reader: &Reader, run: &str) -> Result<RunReport, ReportError> {
-        let front = Front::read(reader, run)?;
-        let rows = reader.candidates(run)?;
+    pub fn read(reader: &Reader, run: &str, at: DeviceAt) -> Result<RunReport, ReportError> {
+        let front = Front::read(reader, run, at)?;
+        let rows = reader.candidates(run, at)?;
+        let trace = |told: Told| [told.at_s, told.fronts[at].hypervolume];
         Ok(RunReport {
-            told: reader.told(run)?,
+            trace: reader.told(run)?.into_iter().map(trace).collect(),
             morphisms: morphism_yields(&reader.outcomes(run)?, &rows, &front.lineages),
             predictions: predictions(&rows),
             savings: Savings::of(&front.counts, &rows),
@@ -200,8 +215,8 @@ fn limits(run: &RunRecord) -> Vec<Limit> {
     Objective::ALL.into_iter().filter_map(of).collect()
 }
 
-fn reference(run: &RunRecord) -> Result<Option<Reference>, ReportError> {
-    let parsed = run.reference.as_deref().map(serde_json::from_str).transpose();
+fn reference(run: &RunRecord, device: &RunDevice) -> Result<Option<Reference>, ReportError> {
+    let parsed = device.reference.as_deref().map(serde_json::from_str).transpose();
     parsed.map_err(|source| ReportError::Reference { run: run.id.clone(), source })
 }
 

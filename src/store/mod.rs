@@ -89,23 +89,31 @@ impl Store {
     /// the database says.
     pub fn begin_run(&mut self, run: &RunRecord) -> Result<(), StoreError> {
         let step = || "beginning".to_owned();
-        write::insert_run(&self.connection, run).map_err(|e| {
+        let transaction = self.connection.transaction().map_err(StoreError::database("write"))?;
+        write::insert_run(&transaction, run).map_err(|e| {
             if is_duplicate(&e) {
                 return StoreError::Contradiction { run: run.id.clone(), step: step() };
             }
             unfit_or_database(e, &run.id, step)
-        })
+        })?;
+        transaction.commit().map_err(StoreError::database("write"))
     }
 
-    /// Sets the reference of the run's hypervolume, which never moves again.
+    /// Sets the reference of a device's hypervolume, which never moves again.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NoSuchRun`]; [`StoreError::Contradiction`] if it is set to something else.
-    pub fn set_reference(&mut self, run: &str, json: &str) -> Result<(), StoreError> {
-        let sql = "UPDATE run SET reference_json = ?2
-                   WHERE id = ?1 AND coalesce(reference_json, ?2) = ?2";
-        let changed = self.connection.execute(sql, [run, json]);
+    /// [`StoreError::NoSuchRun`]; [`StoreError::Contradiction`] if it is set to something else, or if
+    /// the run has no such device.
+    pub fn set_reference(
+        &mut self,
+        run: &str,
+        device: DeviceAt,
+        json: &str,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE device SET reference_json = ?3
+                   WHERE run = ?1 AND position = ?2 AND coalesce(reference_json, ?3) = ?3";
+        let changed = self.connection.execute(sql, rusqlite::params![run, device, json]);
         if changed.map_err(StoreError::database("write"))? == 1 {
             return Ok(());
         }
@@ -266,19 +274,21 @@ mod tests {
             config: "{}".to_owned(),
             data: "digits".to_owned(),
             data_hash: String::new(),
-            device: "local".to_owned(),
-            runtime: "tract".to_owned(),
+            devices: vec![RunDevice {
+                name: "local".to_owned(),
+                runtime: "tract".to_owned(),
+                reference: None,
+            }],
             threads: 1,
             objectives: Vec::new(),
             limits: Default::default(),
-            reference: None,
         }
     }
 
     fn told(generation: u32) -> Record {
         let candidates = (0..500).collect();
-        let (proposed, hypervolume, front, at_s) = (0, 0.5, Vec::new(), 1.0);
-        Record::Told(Told { generation, candidates, proposed, hypervolume, front, at_s })
+        let fronts = vec![ToldFront { hypervolume: 0.5, members: Vec::new() }];
+        Record::Told(Told { generation, candidates, proposed: 0, fronts, at_s: 1.0 })
     }
 
     #[test]

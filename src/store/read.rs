@@ -21,10 +21,12 @@ use super::EndKind;
 use super::Ended;
 use super::Measured;
 use super::Record;
+use super::RunDevice;
 use super::RunRecord;
 use super::StepOutcome;
 use super::StoreError;
 use super::Told;
+use super::ToldFront;
 use super::Trained;
 
 /// A record and the order in which it was committed.
@@ -34,12 +36,22 @@ type Result<T> = rusqlite::Result<T>;
 
 /// All runs, oldest first.
 pub(super) fn runs(c: &Connection) -> Result<Vec<RunRecord>> {
-    all(c, "SELECT * FROM run ORDER BY created_unix_s, id", [], run_of)
+    let runs = all(c, "SELECT * FROM run ORDER BY created_unix_s, id", [], run_of)?;
+    runs.into_iter().map(|run| with_devices(c, run)).collect()
 }
 
 /// The run of that id.
 pub(super) fn run(c: &Connection, id: &str) -> Result<Option<RunRecord>> {
-    c.query_row("SELECT * FROM run WHERE id = ?1", [id], run_of).optional()
+    let run = c.query_row("SELECT * FROM run WHERE id = ?1", [id], run_of).optional()?;
+    run.map(|run| with_devices(c, run)).transpose()
+}
+
+fn with_devices(c: &Connection, mut run: RunRecord) -> Result<RunRecord> {
+    let sql = "SELECT name, runtime, reference_json FROM device WHERE run = ?1 ORDER BY position";
+    run.devices = all(c, sql, [&run.id], |row| {
+        Ok(RunDevice { name: row.get(0)?, runtime: row.get(1)?, reference: row.get(2)? })
+    })?;
+    Ok(run)
 }
 
 /// Hashes of all blobs that a candidate of any run refers to.
@@ -57,8 +69,10 @@ pub(super) fn stored(
 ) -> std::result::Result<Option<Record>, StoreError> {
     let found = match record {
         Record::Accepted(r) => accepted(c, run, Some(r.candidate)),
-        Record::Measured(r) => measured(c, run, Some(r.candidate))
-            .map(|all| all.into_iter().filter(|(_, m)| round_of(m) == Some(r.round)).collect()),
+        Record::Measured(r) => measured(c, run, Some(r.candidate)).map(|all| {
+            let same = |m: &Record| matches!(m, Record::Measured(m) if (m.device, m.round) == (r.device, r.round));
+            all.into_iter().filter(|(_, m)| same(m)).collect()
+        }),
         Record::Trained(r) => trained(c, run, Some(r.candidate)),
         Record::Ended(r) => ended(c, run, Some(r.candidate)),
         Record::Told(r) => told(c, run).map(|all| {
@@ -69,17 +83,6 @@ pub(super) fn stored(
     };
     let found: Vec<Numbered> = found.map_err(StoreError::database("read"))?;
     Ok(found.into_iter().next().map(|(_, record)| record))
-}
-
-fn round_of(record: &Record) -> Option<u32> {
-    match record {
-        Record::Measured(m) => Some(m.round),
-        Record::Accepted(_)
-        | Record::Trained(_)
-        | Record::Ended(_)
-        | Record::Told(_)
-        | Record::Tested { .. } => None,
-    }
 }
 
 /// All records of `run`, in the order in which they were committed.
@@ -133,14 +136,15 @@ pub(super) fn measured(
 ) -> Result<Vec<Numbered>> {
     let sql = format!(
         "SELECT seq, candidate, round, latency_us, latency_low_us, latency_high_us, memory_bytes,
-                model_bytes, verdict, json, at_s
-         FROM measurement JOIN measurement_raw USING (run, candidate, round)
+                model_bytes, verdict, json, at_s, device
+         FROM measurement JOIN measurement_raw USING (run, candidate, device, round)
          WHERE run = ?1 AND {} ORDER BY seq",
         restricted("candidate", only)
     );
     all(c, &sql, params![run, only], |row| {
         let record = Measured {
             candidate: row.get(1)?,
+            device: row.get(11)?,
             round: row.get(2)?,
             latency_us: row.get(3)?,
             latency_interval_us: [row.get(4)?, row.get(5)?],
@@ -233,22 +237,27 @@ pub(super) fn ended(c: &Connection, run: &str, only: Option<CandidateId>) -> Res
 /// Generations that were told.
 pub(super) fn told(c: &Connection, run: &str) -> Result<Vec<Numbered>> {
     let sql = "SELECT * FROM told WHERE run = ?1 ORDER BY seq";
-    all(c, sql, [run], |row| Ok((row.get("seq")?, Record::Told(told_of(row)?))))
+    all(c, sql, [run], |row| Ok((row.get("seq")?, Record::Told(told_of(c, row)?))))
 }
 
 /// The generation that was told last.
 pub(super) fn last_told(c: &Connection, run: &str) -> Result<Option<Told>> {
     let sql = "SELECT * FROM told WHERE run = ?1 ORDER BY generation DESC LIMIT 1";
-    c.query_row(sql, [run], told_of).optional()
+    c.query_row(sql, [run], |row| told_of(c, row)).optional()
 }
 
-fn told_of(row: &Row) -> Result<Told> {
+fn told_of(c: &Connection, row: &Row) -> Result<Told> {
+    let generation: u32 = row.get("generation")?;
+    let sql = "SELECT hypervolume, members_json FROM front
+               WHERE run = ?1 AND generation = ?2 ORDER BY device";
+    let fronts = all(c, sql, params![row.get::<_, String>("run")?, generation], |row| {
+        Ok(ToldFront { hypervolume: row.get(0)?, members: json(row, 1)? })
+    })?;
     Ok(Told {
-        generation: row.get("generation")?,
+        generation,
         candidates: json(row, "candidates_json")?,
         proposed: row.get("proposed")?,
-        hypervolume: row.get("hypervolume")?,
-        front: json(row, "front_json")?,
+        fronts,
         at_s: row.get("at_s")?,
     })
 }
@@ -284,12 +293,10 @@ fn run_of(row: &Row) -> Result<RunRecord> {
         config: row.get("config_json")?,
         data: row.get("data")?,
         data_hash: row.get("data_hash")?,
-        device: row.get("device")?,
-        runtime: row.get("runtime")?,
+        devices: Vec::new(),
         threads: row.get("threads")?,
         objectives: json(row, "objectives_json")?,
         limits: json(row, "limits_json")?,
-        reference: row.get("reference_json")?,
     })
 }
 

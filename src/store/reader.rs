@@ -10,6 +10,7 @@ use super::Blobs;
 use super::CandidateId;
 use super::CandidateRow;
 use super::Counts;
+use super::DeviceAt;
 use super::Ended;
 use super::Record;
 use super::RunRecord;
@@ -94,23 +95,25 @@ impl Reader {
         Ok(records.into_iter().map(|(_, record)| record).collect())
     }
 
-    /// All candidates of `run` in order of their number, without graphs and samples.
+    /// All candidates of `run` in order of their number, without graphs and samples, and what `device`
+    /// says of them.
     ///
     /// # Errors
     ///
     /// As [`runs`](Self::runs).
-    pub fn candidates(&self, run: &str) -> Result<Vec<CandidateRow>, StoreError> {
-        let rows = rows::candidates(&self.connection, run, rows::Which::All);
+    pub fn candidates(&self, run: &str, device: DeviceAt) -> Result<Vec<CandidateRow>, StoreError> {
+        let rows = rows::candidates(&self.connection, run, device, rows::Which::All);
         rows.map_err(StoreError::database("read"))
     }
 
-    /// The candidates of `run` that were trained, in order of their number.
+    /// The candidates of `run` that were trained, in order of their number, and what `device` says of
+    /// them.
     ///
     /// # Errors
     ///
     /// As [`runs`](Self::runs).
-    pub fn trained(&self, run: &str) -> Result<Vec<CandidateRow>, StoreError> {
-        let rows = rows::candidates(&self.connection, run, rows::Which::Trained);
+    pub fn trained(&self, run: &str, device: DeviceAt) -> Result<Vec<CandidateRow>, StoreError> {
+        let rows = rows::candidates(&self.connection, run, device, rows::Which::Trained);
         rows.map_err(StoreError::database("read"))
     }
 
@@ -150,7 +153,7 @@ impl Reader {
         rows::ended(&self.connection, run).map_err(StoreError::database("read"))
     }
 
-    /// Generations that were told, in order: hypervolume and front against time.
+    /// Generations that were told, in order: hypervolumes and fronts against time.
     ///
     /// # Errors
     ///
@@ -159,7 +162,7 @@ impl Reader {
         rows::told(&self.connection, run).map_err(StoreError::database("read"))
     }
 
-    /// The generation that was told last, and with it the front.
+    /// The generation that was told last, and with it the fronts.
     ///
     /// # Errors
     ///

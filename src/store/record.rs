@@ -25,19 +25,29 @@ pub struct RunRecord {
     pub data: String,
     /// Fingerprint of the data set and its split, hexadecimal.
     pub data_hash: String,
-    /// Address of the measured device.
-    pub device: String,
-    /// Runtime with version, e.g. `tract 0.23.9`.
-    pub runtime: String,
+    /// Where candidates are measured, in the order of the configuration; at least one.
+    pub devices: Vec<RunDevice>,
     /// Threads the runtime uses.
     pub threads: usize,
     /// Names of the objectives, in order.
     pub objectives: Vec<String>,
     /// Hard limits by the objective's name with its unit, e.g. `latency_us`.
     pub limits: BTreeMap<String, f64>,
-    /// Reference point and ideal of the hypervolume, JSON; set once (`None` before).
+}
+
+/// A device of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunDevice {
+    /// Name or address, as the user gave it.
+    pub name: String,
+    /// Runtime with version, e.g. `tract 0.23.9`.
+    pub runtime: String,
+    /// Reference point and ideal of its hypervolume, JSON; set once (`None` before).
     pub reference: Option<String>,
 }
+
+/// Position of a device among those of its run, from 0.
+pub type DeviceAt = usize;
 
 /// One durable step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,12 +99,15 @@ pub struct Accepted {
     pub at_s: f64,
 }
 
-/// A measurement of a candidate on the run's device.
+/// A measurement of a candidate on a device of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// Whose.
     pub candidate: CandidateId,
-    /// 0 for the first, counted on for repeats.
+    /// Where.
+    #[serde(default)]
+    pub device: DeviceAt,
+    /// 0 for the first there, counted on for repeats.
     pub round: u32,
     /// The run's latency statistic, µs.
     pub latency_us: f64,
@@ -213,12 +226,19 @@ pub struct Told {
     pub candidates: Vec<CandidateId>,
     /// Proposals looked at over the whole run so far.
     pub proposed: u64,
-    /// Hypervolume afterwards.
-    pub hypervolume: f64,
-    /// Members of the front afterwards, by candidate number.
-    pub front: Vec<FrontMember>,
+    /// The front of each device afterwards, in their order.
+    pub fronts: Vec<ToldFront>,
     /// Seconds since the start of the run.
     pub at_s: f64,
+}
+
+/// The front of one device as it was told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ToldFront {
+    /// Share of the device's box that the members dominate; 0 before there is a box.
+    pub hypervolume: f64,
+    /// By candidate number.
+    pub members: Vec<FrontMember>,
 }
 
 /// A member of the front as it was known then.

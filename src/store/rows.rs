@@ -11,6 +11,7 @@ use crate::pareto::Value;
 use super::Accepted;
 use super::CandidateId;
 use super::Combined;
+use super::DeviceAt;
 use super::EndKind;
 use super::Ended;
 use super::Measured;
@@ -41,9 +42,9 @@ pub struct CandidateRow {
     pub macs: u64,
     /// As predicted before measuring, µs.
     pub predicted_latency_us: Option<f64>,
-    /// Rounds of measuring, in order.
+    /// Rounds of measuring on the device in question, in order.
     pub rounds: Vec<Round>,
-    /// All rounds together; `None` before the first that did not fail.
+    /// All of them together; `None` before the first that did not fail.
     pub measurement: Option<Combined>,
     /// How training went; `None` before it.
     pub training: Option<Training>,
@@ -164,10 +165,15 @@ impl Which {
     }
 }
 
-/// Candidates of `run` in order of their number.
-pub(super) fn candidates(c: &Connection, run: &str, which: Which) -> Result<Vec<CandidateRow>> {
+/// Candidates of `run` in order of their number, with what `device` says of them.
+pub(super) fn candidates(
+    c: &Connection,
+    run: &str,
+    device: DeviceAt,
+    which: Which,
+) -> Result<Vec<CandidateRow>> {
     let mut rows = accepted(c, run, which)?;
-    for (id, round) in rounds(c, run, which)? {
+    for (id, round) in rounds(c, run, device, which)? {
         row_of(&mut rows, id).rounds.push(round);
     }
     for (id, training) in trainings(c, run)? {
@@ -215,14 +221,19 @@ fn accepted(c: &Connection, run: &str, which: Which) -> Result<Vec<CandidateRow>
     })
 }
 
-fn rounds(c: &Connection, run: &str, which: Which) -> Result<Vec<(CandidateId, Round)>> {
+fn rounds(
+    c: &Connection,
+    run: &str,
+    device: DeviceAt,
+    which: Which,
+) -> Result<Vec<(CandidateId, Round)>> {
     let sql = format!(
         "SELECT candidate, round, latency_us, latency_low_us, latency_high_us, memory_bytes,
                 model_bytes, verdict
-         FROM measurement WHERE run = ?1 AND {} ORDER BY candidate, round",
+         FROM measurement WHERE run = ?1 AND device = ?2 AND {} ORDER BY candidate, round",
         which.holds("candidate")
     );
-    read::all(c, &sql, [run], |row| {
+    read::all(c, &sql, params![run, device], |row| {
         let round = Round {
             round: row.get(1)?,
             latency_us: row.get(2)?,

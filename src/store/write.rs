@@ -8,12 +8,14 @@ use super::Accepted;
 use super::Ended;
 use super::Measured;
 use super::Record;
+use super::RunDevice;
 use super::RunRecord;
 use super::StoreError;
 use super::Told;
+use super::ToldFront;
 use super::Trained;
 
-/// Inserts the row of a run.
+/// Inserts the rows of a run and its devices.
 pub(super) fn insert_run(connection: &Connection, run: &RunRecord) -> rusqlite::Result<()> {
     let RunRecord {
         id,
@@ -21,30 +23,24 @@ pub(super) fn insert_run(connection: &Connection, run: &RunRecord) -> rusqlite::
         config,
         data,
         data_hash,
-        device,
-        runtime,
+        devices,
         threads,
         objectives,
         limits,
-        reference,
     } = run;
     insert(
         connection,
-        "INSERT INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        params![
-            id,
-            created,
-            config,
-            data,
-            data_hash,
-            device,
-            runtime,
-            threads,
-            json(objectives),
-            json(limits),
-            reference
-        ],
-    )
+        "INSERT INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![id, created, config, data, data_hash, threads, json(objectives), json(limits)],
+    )?;
+    for (position, RunDevice { name, runtime, reference }) in devices.iter().enumerate() {
+        insert(
+            connection,
+            "INSERT INTO device VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![id, position, name, runtime, reference],
+        )?;
+    }
+    Ok(())
 }
 
 /// Inserts all rows of `record` with the sequence number `seq`.
@@ -106,6 +102,7 @@ fn insert_accepted(c: &Connection, run: &str, seq: i64, record: &Accepted) -> ru
 fn insert_measured(c: &Connection, run: &str, seq: i64, record: &Measured) -> rusqlite::Result<()> {
     let Measured {
         candidate,
+        device,
         round,
         latency_us,
         latency_interval_us: [low, high],
@@ -117,11 +114,12 @@ fn insert_measured(c: &Connection, run: &str, seq: i64, record: &Measured) -> ru
     } = record;
     insert(
         c,
-        "INSERT INTO measurement VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO measurement VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             seq,
             run,
             candidate,
+            device,
             round,
             latency_us,
             low,
@@ -134,8 +132,8 @@ fn insert_measured(c: &Connection, run: &str, seq: i64, record: &Measured) -> ru
     )?;
     insert(
         c,
-        "INSERT INTO measurement_raw VALUES (?1, ?2, ?3, ?4)",
-        params![run, candidate, round, json],
+        "INSERT INTO measurement_raw VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![run, candidate, device, round, json],
     )
 }
 
@@ -201,19 +199,30 @@ fn insert_ended(c: &Connection, run: &str, seq: i64, record: &Ended) -> rusqlite
 }
 
 fn insert_told(c: &Connection, run: &str, seq: i64, record: &Told) -> rusqlite::Result<()> {
-    let Told { generation, candidates, proposed, hypervolume, front, at_s } = record;
+    let Told { generation, candidates, proposed, fronts, at_s } = record;
     insert(
         c,
-        "INSERT INTO told VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        params![seq, run, generation, json(candidates), proposed, hypervolume, json(front), at_s],
-    )
+        "INSERT INTO told VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![seq, run, generation, json(candidates), proposed, at_s],
+    )?;
+    for (device, ToldFront { hypervolume, members }) in fronts.iter().enumerate() {
+        insert(
+            c,
+            "INSERT INTO front VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![run, generation, device, hypervolume, json(members)],
+        )?;
+    }
+    Ok(())
 }
 
 /// The key of `record` in words, for errors.
 pub(super) fn step_of(record: &Record) -> String {
     match record {
         Record::Accepted(r) => format!("acceptance of candidate {}", r.candidate),
-        Record::Measured(r) => format!("round {} of measuring candidate {}", r.round, r.candidate),
+        Record::Measured(r) => {
+            let (round, candidate, device) = (r.round, r.candidate, r.device);
+            format!("round {round} of measuring candidate {candidate} on device {device}")
+        }
         Record::Trained(r) => format!("training of candidate {}", r.candidate),
         Record::Ended(r) => format!("end of candidate {}", r.candidate),
         Record::Told(r) => format!("generation {}", r.generation),

@@ -1,4 +1,5 @@
 //! The engine with real parts in situations that a whole search rarely meets.
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use citronade::data;
 use citronade::data::LoadOptions;
 use citronade::device::Transport;
 use citronade::engine::Budget;
+use citronade::engine::DeviceNames;
 use citronade::engine::Developed;
 use citronade::engine::Engine;
 use citronade::engine::Event;
@@ -23,8 +25,12 @@ use citronade::graph::eval;
 use citronade::measure::Bench;
 use citronade::morphism::by_name;
 use citronade::pareto::Objective;
+use citronade::report::Front;
 use citronade::space::MorphismSpace;
 use citronade::store::EndKind;
+use citronade::store::Reader;
+use citronade::store::Record;
+use citronade::store::RunDevice;
 use citronade::store::RunRecord;
 use citronade::store::Store;
 use citronade::train::Cpu;
@@ -45,17 +51,24 @@ fn digits() -> Material {
     Material::new(data::load("digits", &LoadOptions::default()).unwrap())
 }
 
+fn on_metronome(name: String) -> RunDevice {
+    RunDevice { name, runtime: "metronome".into(), reference: None }
+}
+
 const FORTY: Budget = Budget { seconds: None, candidates: Some(40), epochs: None };
 
-/// A search on `device`, with a formula in place of training.
+/// A search on `devices`, with a formula in place of training.
 fn search(
-    device: Arc<dyn Transport>,
+    devices: Vec<Arc<dyn Transport>>,
     folder: &Path,
     budget: Budget,
     before: impl FnOnce(),
     watch: &mut dyn FnMut(&Event),
 ) -> (Engine, StopReason) {
+    let name = |at: usize| if at == 0 { "first".to_owned() } else { format!("{at} more") };
+    let names: Vec<String> = (0..devices.len()).map(name).collect();
     let config = RunConfig {
+        device: DeviceNames(names.clone()),
         runtime: "metronome".into(),
         objectives: vec![Objective::Error, Objective::Latency, Objective::Parameters],
         budget,
@@ -68,16 +81,19 @@ fn search(
         config: serde_json::to_string(&config).unwrap(),
         data: "digits".into(),
         data_hash: material.data.fingerprint(),
-        device: "script".into(),
-        runtime: "metronome".into(),
+        devices: names.into_iter().map(on_metronome).collect(),
         threads: 1,
         objectives: config.objectives.iter().map(Objective::to_string).collect(),
         limits: Default::default(),
-        reference: None,
     };
     let mut store = Store::open(&folder.join("search.db")).unwrap();
     store.begin_run(&run).unwrap();
-    let bench = Bench::open(device, "metronome", 1).unwrap();
+    let gauge = |(at, device): (usize, Arc<dyn Transport>)| {
+        let folder = folder.join(at.to_string());
+        fs::create_dir(&folder).unwrap();
+        Gauge { bench: Bench::open(device, "metronome", 1).unwrap(), folder }
+    };
+    let gauges = devices.into_iter().enumerate().map(gauge).collect();
     before();
     let mut engine = Engine::start(Parts {
         config,
@@ -85,7 +101,7 @@ fn search(
         store,
         material: Arc::new(material),
         trainer: Arc::new(Formula),
-        gauge: Gauge { bench, folder: folder.to_owned() },
+        gauges,
         interrupted: Arc::new(AtomicBool::new(false)),
         keep_blobs: true,
     })
@@ -105,14 +121,14 @@ fn a_search_goes_on_with_a_runner_that_dies_now_and_then() {
         count.display()
     ));
     let before = || fs::write(&count, "0").unwrap();
-    let (engine, _) = search(Arc::new(dies), folder.path(), FORTY, before, &mut |_| {});
+    let (engine, _) = search(vec![Arc::new(dies)], folder.path(), FORTY, before, &mut |_| {});
     let candidates = engine.state().candidates();
     assert_eq!(candidates.len(), 40);
     let failed = candidates.values().filter_map(|c| c.ended.as_ref());
     let failed: Vec<_> = failed.filter(|e| e.kind == EndKind::Failed).collect();
     assert!(!failed.is_empty() && failed.len() < 40, "{} failed", failed.len());
     assert!(failed.iter().all(|e| e.reason.contains("signal 9")), "{}", failed[0].reason);
-    assert!(!engine.state().front().is_empty());
+    assert!(!engine.state().front(0).is_empty());
 }
 
 #[test]
@@ -134,7 +150,7 @@ fn a_search_waits_for_a_phone_that_was_unplugged_and_loses_nothing() {
         _ => {}
     };
     let device = remote::phone(&server, &phone);
-    let (engine, _) = search(device, folder.path(), FORTY, || {}, &mut watch);
+    let (engine, _) = search(vec![device], folder.path(), FORTY, || {}, &mut watch);
     assert!(!paused.is_empty() && paused[0].contains(&phone.serial()), "{paused:?}");
     let candidates = engine.state().candidates();
     assert_eq!(candidates.len(), 40);
@@ -159,8 +175,102 @@ fn a_search_ends_in_its_time_though_its_phone_stays_away() {
     };
     let budget = Budget { seconds: Some(12.0), ..Budget::default() };
     let device = remote::phone(&server, &phone);
-    let (_, reason) = search(device, folder.path(), budget, || {}, &mut watch);
+    let (_, reason) = search(vec![device], folder.path(), budget, || {}, &mut watch);
     assert_eq!((reason, paused > 0), (StopReason::Budget, true));
+}
+
+/// Who was measured on which device, from the store's records.
+fn measured_on(folder: &Path, device: usize) -> BTreeSet<u64> {
+    let reader = Reader::open(&folder.join("search.db")).unwrap();
+    let records = reader.records("run").unwrap();
+    let on = records.into_iter().filter_map(|record| match record {
+        Record::Measured(measured) if measured.device == device => Some(measured.candidate),
+        _ => None,
+    });
+    on.collect()
+}
+
+#[test]
+fn two_devices_have_a_front_each_and_every_candidate_is_trained_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let devices: Vec<Arc<dyn Transport>> =
+        vec![Arc::new(script(&format!("exec '{AGENT}'"))), Arc::new(script(&format!("exec '{AGENT}'")))];
+    let (engine, _) = search(devices, folder.path(), FORTY, || {}, &mut |_| {});
+    drop(engine);
+    let all: BTreeSet<u64> = (1..=40).collect();
+    assert_eq!([0, 1].map(|device| measured_on(folder.path(), device)), [all.clone(), all]);
+    let reader = Reader::open(&folder.path().join("search.db")).unwrap();
+    let records = reader.records("run").unwrap();
+    let trained = |record: &Record| matches!(record, Record::Trained(_));
+    let ended = |record: &Record| matches!(record, Record::Ended(_));
+    let count = |is: fn(&Record) -> bool| records.iter().filter(|record| is(record)).count();
+    assert_eq!(count(trained) + count(ended), 40);
+    let told = reader.last_told("run").unwrap().unwrap();
+    for device in [0, 1] {
+        let front = Front::read(&reader, "run", device).unwrap();
+        let known: BTreeSet<u64> = front.members.iter().map(|m| m.row.id).collect();
+        let of_told: BTreeSet<u64> =
+            told.fronts[device].members.iter().map(|m| m.candidate).collect();
+        assert!(!known.is_empty() && known == of_told, "{device}: {known:?} and {of_told:?}");
+        assert!(front.reference.is_some() && front.hypervolume > Some(0.0));
+        // Each round on this device, and none of the other's.
+        let rounds = front.members.iter().map(|m| m.row.rounds.len()).min();
+        assert!(rounds >= Some(3), "{rounds:?}");
+    }
+}
+
+#[test]
+fn a_search_on_two_devices_goes_on_without_the_one_that_is_unplugged() {
+    let Some(server) = AdbServer::start() else { return };
+    let (phone, folder) = (Phone::start(), tempfile::tempdir().unwrap());
+    let (mut measured, mut paused) = (0, Vec::new());
+    let mut watch = |event: &Event| match event {
+        Event::Measured(_) => {
+            measured += 1;
+            if measured == 7 {
+                phone.pull();
+            }
+        }
+        Event::Paused(why) => paused.push(why.clone()),
+        _ => {}
+    };
+    let here: Arc<dyn Transport> = Arc::new(script(&format!("exec '{AGENT}'")));
+    let devices = vec![here, remote::phone(&server, &phone)];
+    let (engine, reason) = search(devices, folder.path(), FORTY, || {}, &mut watch);
+    assert_eq!(reason, StopReason::Budget);
+    assert!(!paused.is_empty() && paused[0].contains(&phone.serial()), "{paused:?}");
+    assert_eq!(engine.state().candidates().len(), 40);
+    assert!(!engine.state().front(0).is_empty());
+    drop(engine);
+    assert_eq!(measured_on(folder.path(), 0).len(), 40);
+    assert!(measured_on(folder.path(), 1).len() < 10);
+}
+
+#[test]
+fn a_device_that_is_plugged_in_again_measures_what_it_missed() {
+    let Some(server) = AdbServer::start() else { return };
+    let (phone, folder) = (Phone::start(), tempfile::tempdir().unwrap());
+    let (mut measured, mut is_back) = (0, false);
+    let mut watch = |event: &Event| match event {
+        Event::Measured(_) => {
+            measured += 1;
+            if measured == 7 {
+                phone.pull();
+            }
+        }
+        Event::Generation(1) => {
+            phone.plug_in();
+            is_back = true;
+        }
+        _ => {}
+    };
+    let here: Arc<dyn Transport> = Arc::new(script(&format!("exec '{AGENT}'")));
+    let devices = vec![here, remote::phone(&server, &phone)];
+    let budget = Budget { seconds: Some(40.0), ..Budget::default() };
+    let (engine, _) = search(devices, folder.path(), budget, || {}, &mut watch);
+    assert!(is_back);
+    let state = engine.state();
+    assert!(!state.front(1).is_empty() && state.missing(1).is_empty(), "{:?}", state.missing(1));
 }
 
 fn developed(material: &Material, source: Source, epochs: u32, imitated: u32) -> Developed {

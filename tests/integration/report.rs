@@ -14,7 +14,7 @@ fn reported(run: &RunRecord, steps: &[Record]) -> RunReport {
     let mut store = Store::open(&folder.path().join("citronade.db")).unwrap();
     store.begin_run(run).unwrap();
     store.commit(&run.id, steps).unwrap();
-    RunReport::read(&store.reader().unwrap(), &run.id).unwrap()
+    RunReport::read(&store.reader().unwrap(), &run.id, 0).unwrap()
 }
 
 fn small() -> RunReport {
@@ -29,8 +29,11 @@ fn hostile() -> RunReport {
     let long = "Ω𝔘".repeat(5000);
     let run = RunRecord {
         id: format!("{script}{long}"),
-        device: format!("{script}{long}"),
-        runtime: format!("{script} {long}"),
+        devices: vec![RunDevice {
+            name: format!("{script}{long}"),
+            runtime: format!("{script} {long}"),
+            reference: run_record().devices[0].reference.clone(),
+        }],
         data: format!("{long}{script}"),
         data_hash: script.to_owned(),
         config: format!("{{\"trainer\": {}}}", serde_json::to_string(script).unwrap()),
@@ -54,7 +57,9 @@ fn hostile() -> RunReport {
 
 /// A run in which nothing has happened yet.
 fn empty() -> RunReport {
-    reported(&RunRecord { reference: None, ..run_record() }, &[])
+    let mut run = run_record();
+    run.devices[0].reference = None;
+    reported(&run, &[])
 }
 
 #[test]
@@ -200,9 +205,9 @@ fn the_front_is_the_one_that_was_told_last() {
         });
         let told = told.unwrap();
         let front = reported(&run_record(), &steps).front;
-        assert_eq!(front.members.len(), told.front.len());
+        assert_eq!(front.members.len(), told.fronts[0].members.len());
         for member in &front.members {
-            let told = told.front.iter().find(|m| m.candidate == member.row.id).unwrap();
+            let told = told.fronts[0].members.iter().find(|m| m.candidate == member.row.id).unwrap();
             for (at, objective) in front.objectives.iter().enumerate() {
                 assert_eq!(member.row.value(*objective).unwrap().value, told.values[at]);
             }
@@ -336,7 +341,7 @@ fn hostile_names_stay_names() {
     assert!(tree.is_ok(), "{:?}", tree.err());
     assert!(png(&report.front).is_ok());
     let back: Value = serde_json::from_str(&json(&report.front)).unwrap();
-    assert_eq!(back["device"].as_str(), Some(report.front.run.device.as_str()));
+    assert_eq!(back["device"].as_str(), Some(report.front.device.name.as_str()));
 }
 
 #[test]

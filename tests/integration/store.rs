@@ -101,14 +101,17 @@ fn what_does_not_fit_is_refused() {
 fn the_reference_of_a_run_never_moves() {
     let folder = TempDir::new().unwrap();
     let mut store = filled(&path_in(&folder), &[]);
-    let late = RunRecord { id: "late".to_owned(), reference: None, ..run_record() };
+    let mut late = RunRecord { id: "late".to_owned(), ..run_record() };
+    late.devices[0].reference = None;
     store.begin_run(&late).unwrap();
-    store.set_reference("late", "{}").unwrap();
-    store.set_reference("late", "{}").unwrap();
-    let error = store.set_reference("late", "[]").unwrap_err();
+    store.set_reference("late", 0, "{}").unwrap();
+    store.set_reference("late", 0, "{}").unwrap();
+    let error = store.set_reference("late", 0, "[]").unwrap_err();
     assert!(matches!(error, StoreError::Contradiction { .. }), "{error}");
-    assert!(store.set_reference("another", "{}").is_err());
-    let reference = store.reader().unwrap().run("late").unwrap().reference;
+    assert!(store.set_reference("another", 0, "{}").is_err());
+    assert!(store.set_reference("late", 1, "{}").is_err());
+    let late = store.reader().unwrap().run("late").unwrap();
+    let reference = &late.devices[0].reference;
     assert_eq!(reference.as_deref(), Some("{}"));
 }
 
@@ -129,7 +132,7 @@ fn read_models_agree_with_the_records() {
     let folder = TempDir::new().unwrap();
     let steps = records(12, 3);
     let reader = filled(&path_in(&folder), &steps).reader().unwrap();
-    let rows = reader.candidates(&run()).unwrap();
+    let rows = reader.candidates(&run(), 0).unwrap();
     let counts = reader.counts(&run()).unwrap();
     let is = |kind| move |r: &&CandidateRow| r.ended == Some(kind);
     assert_eq!(counts.accepted, rows.len() as u64);
@@ -311,7 +314,7 @@ proptest! {
                     r.error = share;
                     r.curve[0].train_loss = numbers[0];
                 }
-                Record::Told(r) => r.hypervolume = share,
+                Record::Told(r) => r.fronts[0].hypervolume = share,
                 Record::Ended(_) | Record::Tested { .. } => {}
             }
         }

@@ -52,7 +52,7 @@ fn head(page: &mut Page, front: &Front) {
 }
 
 fn title(front: &Front) -> String {
-    format!("Networks for {} on {}", clean(&front.run.data, 60), clean(&front.run.device, 60))
+    format!("Networks for {} on {}", clean(&front.run.data, 60), clean(&front.device.name, 60))
 }
 
 fn summary(page: &mut Page, report: &RunReport) {
@@ -88,8 +88,8 @@ fn facts(front: &Front) -> Vec<(&'static str, String)> {
     let run = &front.run;
     let names: Vec<&str> = front.objectives.iter().map(|o| o.name()).collect();
     let mut facts = vec![
-        ("device", run.device.clone()),
-        ("runtime", format!("{}, {}", run.runtime, plural(run.threads as u64, "thread"))),
+        ("device", front.device.name.clone()),
+        ("runtime", format!("{}, {}", front.device.runtime, plural(run.threads as u64, "thread"))),
         ("data", format!("{}, fingerprint {}", run.data, run.data_hash)),
         ("objectives", format!("{}, all minimised", names.join(", "))),
     ];
@@ -180,17 +180,16 @@ fn quantity(page: &mut Page, member: &Candidate, objective: Objective) {
 
 fn hypervolume(page: &mut Page, report: &RunReport) {
     page.section("Hypervolume against time");
-    let Some(last) = report.told.last() else {
+    let Some([at_s, hypervolume]) = report.trace.last() else {
         page.paragraph("No generation is complete yet.");
         return;
     };
-    page.picture(&chart::hypervolume(&report.told));
+    page.picture(&chart::hypervolume(&report.trace));
     page.paragraph(format!(
         "Share of the box between ideal and reference point that the front dominates, after each \
-         generation: {:.4} after {} and {}. Time is that of the search, without pauses.",
-        last.hypervolume,
-        plural(u64::from(last.generation) + 1, "generation"),
-        duration(last.at_s)
+         generation: {hypervolume:.4} after {} and {}. Time is that of the search, without pauses.",
+        plural(report.trace.len() as u64, "generation"),
+        duration(*at_s)
     ));
 }
 

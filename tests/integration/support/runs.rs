@@ -22,12 +22,14 @@ pub fn run_record() -> RunRecord {
         config: r#"{"strategy":"lemonade","seed":7,"limits":["latency<=60us"]}"#.to_owned(),
         data: "digits".to_owned(),
         data_hash: "5e2f".repeat(16),
-        device: "local".to_owned(),
-        runtime: "tract 0.23.9".to_owned(),
+        devices: vec![RunDevice {
+            name: "local".to_owned(),
+            runtime: "tract 0.23.9".to_owned(),
+            reference: Some(serde_json::to_string(&reference()).unwrap()),
+        }],
         threads: 1,
         objectives: ["error", "latency", "parameters"].map(str::to_owned).to_vec(),
         limits: [("latency_us".to_owned(), LIMIT_US)].into(),
-        reference: Some(serde_json::to_string(&reference()).unwrap()),
     }
 }
 
@@ -171,6 +173,7 @@ impl MadeUp {
         let parameters = build(&candidate.blocks).cost().parameters;
         self.records.push(Record::Measured(Measured {
             candidate: candidate.id,
+            device: 0,
             round: candidate.rounds,
             latency_us,
             latency_interval_us: [latency_us * (1.0 - spread), latency_us * (1.0 + spread)],
@@ -263,8 +266,10 @@ impl MadeUp {
             generation,
             candidates,
             proposed: self.proposed,
-            hypervolume: self.hypervolume(),
-            front: members.iter().map(front_member).collect(),
+            fronts: vec![ToldFront {
+                hypervolume: self.hypervolume(),
+                members: members.iter().map(front_member).collect(),
+            }],
             at_s: self.clock_s,
         }));
     }
