@@ -149,7 +149,7 @@ fn search(
         store,
         material: Arc::new(Material::new(data)),
         trainer,
-        gauges: vec![Gauge { bench, folder: folder.path().to_owned() }],
+        gauges: vec![Gauge { bench, folder: folder.path().to_owned(), sustained: None }],
         interrupted: Arc::new(AtomicBool::new(false)),
         keep_blobs: false,
     })

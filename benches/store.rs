@@ -64,11 +64,7 @@ fn run() -> RunRecord {
         config: "{}".into(),
         data: "digits".into(),
         data_hash: String::new(),
-        devices: vec![RunDevice {
-            name: "local".into(),
-            runtime: "tract".into(),
-            reference: None,
-        }],
+        devices: vec![RunDevice { name: "local".into(), runtime: "tract".into(), reference: None }],
         threads: 1,
         objectives: vec!["error".into(), "latency".into(), "parameters".into()],
         limits: Default::default(),

@@ -132,6 +132,9 @@ pub struct Search {
     /// A hard limit, e.g. `latency<=8ms`; may be given several times.
     #[arg(long, value_name = "LIMIT")]
     pub limit: Vec<String>,
+    /// Minimise the latency after so long without a pause, e.g. `30s`, not that of short launches.
+    #[arg(long, value_name = "DURATION")]
+    pub sustained: Option<Micros>,
     /// How candidates are found.
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::json;
@@ -76,7 +77,12 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
         let bench = open_bench(transport, &config, earlier.as_ref().map(|run| (run, at)))?;
         let folder = folder.path().join(at.to_string());
         fs::create_dir(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
-        gauges.push(Gauge { bench: bench.with_gates(Gates::from(&entry.profile)), folder });
+        let bench = bench.with_gates(Gates::from(&entry.profile));
+        gauges.push(Gauge {
+            bench,
+            folder,
+            sustained: config.sustained_s.map(Duration::from_secs_f64),
+        });
     }
     // A new one is made last, so that a slip leaves none behind.
     let mut store = match held {
@@ -228,6 +234,7 @@ fn apply(args: &Search, config: &mut RunConfig) -> anyhow::Result<()> {
     set(&mut config.search.strategy, &args.strategy);
     config.split.limit = args.data_limit.or(config.split.limit);
     config.threads = args.threads.unwrap_or(config.threads);
+    config.sustained_s = args.sustained.map(|us| us.0 / 1e6).or(config.sustained_s);
     config.seed = args.seed.unwrap_or(config.seed);
     config.search.inherit &= !args.no_inherit;
     if let Some(rule) = &args.acceptance {

@@ -51,11 +51,7 @@ impl Engine {
 
     /// What the devices that are there measure again: the least measured of their front's members, and
     /// what they missed while they were away.
-    pub(super) fn to_measure_again(
-        &self,
-        n: usize,
-        enough: usize,
-    ) -> Vec<(DeviceAt, CandidateId)> {
+    pub(super) fn to_measure_again(&self, n: usize, enough: usize) -> Vec<(DeviceAt, CandidateId)> {
         let present = self.state.devices().filter(|device| self.lanes.is_present(*device));
         let of_device = |device| {
             let mut ids = self.state.missing(device);

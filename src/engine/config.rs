@@ -35,6 +35,9 @@ pub struct RunConfig {
     pub objectives: Vec<Objective>,
     /// Hard limits.
     pub limits: Vec<Limit>,
+    /// The latency that is minimised is the one after so many seconds without a pause, on a device that
+    /// has become as warm as it becomes; without it, that of short launches.
+    pub sustained_s: Option<f64>,
     /// Of every random draw.
     pub seed: u64,
     /// When to stop; whichever comes first.
@@ -162,6 +165,7 @@ impl Default for RunConfig {
                 Objective::ModelBytes,
             ],
             limits: Vec::new(),
+            sustained_s: None,
             seed: 0,
             budget: Budget::default(),
             search: SearchConfig::default(),
@@ -298,6 +302,11 @@ impl RunConfig {
             && !(seconds.is_finite() && seconds > 0.0)
         {
             return error("budget.seconds", seconds.to_string(), "a positive number of seconds");
+        }
+        if let Some(seconds) = self.sustained_s
+            && !(1.0..=3600.0).contains(&seconds)
+        {
+            return error("sustained_s", seconds.to_string(), "from 1 to 3600 seconds");
         }
         let part = |key, x: f32| match (0.0..1.0).contains(&x) {
             true => Ok(()),

@@ -222,7 +222,9 @@ impl Engine {
             return Ok(());
         }
         for limit in &self.config.limits {
-            let on = |device| all.iter().filter_map(move |c| self.state.cheap(device, c, limit.objective));
+            let on = |device| {
+                all.iter().filter_map(move |c| self.state.cheap(device, c, limit.objective))
+            };
             let values = self.state.devices().flat_map(on);
             reject_below(limit, values.map(|v| v.value).reduce(f64::min))?;
         }

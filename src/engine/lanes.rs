@@ -132,6 +132,9 @@ pub struct Gauge {
     pub bench: Bench,
     /// A folder of this device in this run alone.
     pub folder: PathBuf,
+    /// How long a model runs without a pause before its latency counts; `None` for that of short
+    /// launches.
+    pub sustained: Option<Duration>,
 }
 
 /// The queues.
@@ -315,7 +318,8 @@ impl MeasureLane {
                 result => break result,
             }
         };
-        let record = result.map(|m| recorded(self.device, id, round, size, &m));
+        let is_sustained = self.gauge.sustained.is_some();
+        let record = result.map(|m| recorded(self.device, id, round, size, is_sustained, &m));
         Done::Measured(self.device, id, Box::new(record))
     }
 
@@ -336,16 +340,23 @@ fn recorded(
     candidate: CandidateId,
     round: u32,
     model_bytes: u64,
+    is_sustained: bool,
     measurement: &Measurement,
 ) -> Option<Measured> {
     let document = measurement.document();
-    let (p50, interval) = (document.latency_us.p50?, document.latency_us.p50_interval?);
+    let (latency_us, latency_interval_us) = match is_sustained {
+        true => measurement.sustained.as_ref()?.end()?,
+        false => {
+            let (p50, interval) = (document.latency_us.p50?, document.latency_us.p50_interval?);
+            (p50.0, interval.map(|us| us.0))
+        }
+    };
     Some(Measured {
         candidate,
         device,
         round,
-        latency_us: p50.0,
-        latency_interval_us: interval.map(|us| us.0),
+        latency_us,
+        latency_interval_us,
         memory_bytes: document.memory_bytes.map(|memory| memory.cost.0),
         model_bytes,
         verdict: document.verdict.to_string(),
@@ -361,7 +372,8 @@ impl Gauge {
         std::fs::remove_file(&path).ok();
         std::fs::write(&path, model)
             .map_err(|source| MeasureError::NotWritten { path: path.clone(), source })?;
-        self.bench.measure(&path, &Plan::of(level))
+        let plan = Plan { sustained: self.sustained, ..Plan::of(level) };
+        self.bench.measure(&path, &plan)
     }
 }
 

@@ -53,6 +53,17 @@ impl Sustained {
     }
 }
 
+impl Sustained {
+    /// Latency at the end, µs: the middle of the last tenth of the curve, and between which ends it
+    /// lies. `None` without a curve.
+    pub fn end(&self) -> Option<(f64, [f64; 2])> {
+        let last = &self.curve[self.curve.len() - self.curve.len() / 10..];
+        let mut us: Vec<f64> = last.iter().map(|[_, us]| *us).collect();
+        us.sort_by(f64::total_cmp);
+        Some((median(&us)?, [*us.first()?, *us.last()?]))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +91,7 @@ mod tests {
     fn a_device_that_keeps_its_speed_drops_by_nothing() {
         let steady = Sustained::of(&launch(|i| 100.0 + (i % 3) as f64)).unwrap();
         assert!(steady.drop_percent.abs() < 1e-9, "{}", steady.drop_percent);
+        assert_eq!(steady.end(), Some((101.0, [101.0, 101.0])));
         assert_eq!((steady.throttled_after_s, steady.curve.len()), (None, POINTS));
         assert!((steady.seconds - 121.2).abs() < 1e-6, "{}", steady.seconds);
     }
@@ -92,6 +104,7 @@ mod tests {
         let after = throttled.throttled_after_s.unwrap();
         assert!((60.0..62.0).contains(&after), "{after}");
         assert!(throttled.curve.is_sorted_by(|a, b| a[0] < b[0]));
+        assert_eq!(throttled.end(), Some((130.0, [130.0, 130.0])));
     }
 
     #[test]

@@ -136,7 +136,10 @@ pub(super) fn front(front: &Front) -> Scene {
 
 fn axis_title(objective: Objective, front: &Front) -> String {
     match objective {
-        Objective::Latency => format!("latency on {}", clean(&front.device.name, 40)),
+        Objective::Latency => {
+            let after = front.sustained_s.map_or(String::new(), |s| format!(" after {s} s"));
+            format!("latency{after} on {}", clean(&front.device.name, 40))
+        }
         Objective::Memory => format!("peak memory on {}", clean(&front.device.name, 40)),
         Objective::Error => "validation error".to_owned(),
         Objective::Parameters => "parameters".to_owned(),

@@ -74,6 +74,9 @@ pub(super) fn conditions(front: &Front) -> Vec<String> {
         clean(&front.device.runtime, 40),
         plural(run.threads as u64, "thread"),
     ];
+    if let Some(seconds) = front.sustained_s {
+        words.push(format!("latency after {seconds} s without a pause"));
+    }
     for limit in &front.limits {
         let most = short(&limit.objective.format(limit.most));
         words.push(format!("limit {} ≤ {most}", limit.objective.name()));

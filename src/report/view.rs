@@ -34,6 +34,8 @@ pub struct Front {
     pub device: RunDevice,
     /// What is minimised.
     pub objectives: Vec<Objective>,
+    /// Seconds without a pause after which the latency counts; `None` for that of short launches.
+    pub sustained_s: Option<f64>,
     /// Hard limits; what breaks one is never a member.
     pub limits: Vec<Limit>,
     /// The box of the hypervolume, once it is set.
@@ -136,6 +138,7 @@ impl Front {
             knee: knee_of(&members, &points, reference.as_ref()),
             counts: reader.counts(&run.id)?,
             blobs: folder_name(reader),
+            sustained_s: sustained_s(&run),
             run,
             at,
             device,
@@ -205,6 +208,11 @@ fn objectives(run: &RunRecord) -> Result<Vec<Objective>, ReportError> {
     parsed
         .collect::<Result<_, _>>()
         .map_err(|source| ReportError::Objective { run: run.id.clone(), source })
+}
+
+fn sustained_s(run: &RunRecord) -> Option<f64> {
+    let config: serde_json::Value = serde_json::from_str(&run.config).ok()?;
+    config.get("sustained_s")?.as_f64()
 }
 
 fn limits(run: &RunRecord) -> Vec<Limit> {

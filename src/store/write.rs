@@ -17,17 +17,8 @@ use super::Trained;
 
 /// Inserts the rows of a run and its devices.
 pub(super) fn insert_run(connection: &Connection, run: &RunRecord) -> rusqlite::Result<()> {
-    let RunRecord {
-        id,
-        created,
-        config,
-        data,
-        data_hash,
-        devices,
-        threads,
-        objectives,
-        limits,
-    } = run;
+    let RunRecord { id, created, config, data, data_hash, devices, threads, objectives, limits } =
+        run;
     insert(
         connection,
         "INSERT INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

@@ -9,8 +9,8 @@ use citronade::data;
 use citronade::data::LoadOptions;
 use citronade::device::Transport;
 use citronade::engine::Budget;
-use citronade::engine::DeviceNames;
 use citronade::engine::Developed;
+use citronade::engine::DeviceNames;
 use citronade::engine::Engine;
 use citronade::engine::Event;
 use citronade::engine::Gauge;
@@ -91,7 +91,7 @@ fn search(
     let gauge = |(at, device): (usize, Arc<dyn Transport>)| {
         let folder = folder.join(at.to_string());
         fs::create_dir(&folder).unwrap();
-        Gauge { bench: Bench::open(device, "metronome", 1).unwrap(), folder }
+        Gauge { bench: Bench::open(device, "metronome", 1).unwrap(), folder, sustained: None }
     };
     let gauges = devices.into_iter().enumerate().map(gauge).collect();
     before();
@@ -173,7 +173,7 @@ fn a_search_ends_in_its_time_though_its_phone_stays_away() {
         Event::Paused(_) => paused += 1,
         _ => {}
     };
-    let budget = Budget { seconds: Some(12.0), ..Budget::default() };
+    let budget = Budget { seconds: Some(20.0), ..Budget::default() };
     let device = remote::phone(&server, &phone);
     let (_, reason) = search(vec![device], folder.path(), budget, || {}, &mut watch);
     assert_eq!((reason, paused > 0), (StopReason::Budget, true));
@@ -193,8 +193,10 @@ fn measured_on(folder: &Path, device: usize) -> BTreeSet<u64> {
 #[test]
 fn two_devices_have_a_front_each_and_every_candidate_is_trained_once() {
     let folder = tempfile::tempdir().unwrap();
-    let devices: Vec<Arc<dyn Transport>> =
-        vec![Arc::new(script(&format!("exec '{AGENT}'"))), Arc::new(script(&format!("exec '{AGENT}'")))];
+    let devices: Vec<Arc<dyn Transport>> = vec![
+        Arc::new(script(&format!("exec '{AGENT}'"))),
+        Arc::new(script(&format!("exec '{AGENT}'"))),
+    ];
     let (engine, _) = search(devices, folder.path(), FORTY, || {}, &mut |_| {});
     drop(engine);
     let all: BTreeSet<u64> = (1..=40).collect();

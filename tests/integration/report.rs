@@ -207,7 +207,8 @@ fn the_front_is_the_one_that_was_told_last() {
         let front = reported(&run_record(), &steps).front;
         assert_eq!(front.members.len(), told.fronts[0].members.len());
         for member in &front.members {
-            let told = told.fronts[0].members.iter().find(|m| m.candidate == member.row.id).unwrap();
+            let told =
+                told.fronts[0].members.iter().find(|m| m.candidate == member.row.id).unwrap();
             for (at, objective) in front.objectives.iter().enumerate() {
                 assert_eq!(member.row.value(*objective).unwrap().value, told.values[at]);
             }

@@ -109,6 +109,59 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another() {
 }
 
 #[test]
+fn a_search_on_two_devices_gives_a_front_a_page_and_files_for_each() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("config");
+    fs::create_dir(&config).unwrap();
+    fs::write(config.join("devices.toml"), "[device.twin]\ntransport = \"local\"\n").unwrap();
+    let tool = |args: &[&str]| {
+        citronade(folder.path(), args).env("CITRONADE_CONFIG_DIR", &config).output().unwrap()
+    };
+    check_exit(&tool(&[&REPLAYED[..], &["--device", "local,twin", "--json"]].concat()), 0);
+    let which = tool(&["front"]);
+    check_exit(&which, 2);
+    assert!(stderr(&which).contains("--device local or --device twin"), "{}", stderr(&which));
+    check_exit(&tool(&["front", "--device", "another"]), 2);
+    for device in ["local", "twin"] {
+        let front = tool(&["front", "--device", device, "--json"]);
+        check_exit(&front, 0);
+        let front: Value = serde_json::from_slice(&front.stdout).unwrap();
+        assert_eq!(front["device"], device);
+        for member in front["members"].as_array().unwrap() {
+            let file = format!("citronade.{device}.front/candidate-{}.onnx", member["id"]);
+            assert!(folder.path().join(&file).is_file(), "{file}");
+        }
+        let page = fs::read_to_string(folder.path().join(format!("citronade.{device}.html")));
+        assert!(page.unwrap().contains(&format!("on {device}")));
+        check_exit(&tool(&["export", "--knee", "--device", device, "--out", device]), 0);
+    }
+    check_exit(&tool(&["export", "--knee", "--out", "neither"]), 2);
+    // The same command finds the run finished; fewer devices are another run.
+    check_exit(&tool(&[&REPLAYED[..], &["--device", "local,twin"]].concat()), 0);
+    check_exit(&tool(&[&REPLAYED[..], &["--device", "local"]].concat()), 2);
+}
+
+#[test]
+fn the_latency_after_a_time_without_a_pause_can_be_minimised() {
+    let folder = TempDir::new().unwrap();
+    let formula = ["search", "--trainer", "formula", "--objectives", "error,latency", "--quiet"];
+    let args = ["--sustained", "1s", "--budget", "4candidates"];
+    check_exit(&run(folder.path(), &[&formula[..], &args[..]].concat()), 0);
+    for record in records(folder.path()) {
+        let Record::Measured(measured) = record else { continue };
+        let document: Value = serde_json::from_str(&measured.json).unwrap();
+        let curve = document["sustained"]["curve"].as_array().unwrap();
+        let end = &curve[curve.len() - curve.len() / 10..];
+        let [low, high] = measured.latency_interval_us;
+        let within = |point: &&Value| (low..=high).contains(&point[1].as_f64().unwrap());
+        assert_eq!(end.iter().filter(within).count(), end.len());
+        assert!((low..=high).contains(&measured.latency_us));
+    }
+    let front = String::from_utf8(run(folder.path(), &["front"]).stdout).unwrap();
+    assert!(front.contains("latency after 1 s without a pause"), "{front}");
+}
+
+#[test]
 fn digits_are_searched_trained_measured_and_exported_for_real() {
     let folder = TempDir::new().unwrap();
     let args = ["search", "--budget", "16candidates", "--json", "--quiet"];
@@ -341,7 +394,7 @@ fn a_run_goes_on_with_its_runtime_or_not_at_all() {
     check_exit(&run(folder.path(), &REPLAYED), 0);
     let before = archive(folder.path());
     let database = rusqlite::Connection::open(folder.path().join("citronade.db")).unwrap();
-    database.execute("UPDATE run SET runtime = 'sundial 1.0'", []).unwrap();
+    database.execute("UPDATE device SET runtime = 'sundial 1.0'", []).unwrap();
     drop(database);
     let output = run(folder.path(), &without_training(&["--budget", "40candidates"]));
     check_exit(&output, 12);

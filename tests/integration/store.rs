@@ -74,7 +74,7 @@ fn the_same_step_with_other_contents_is_refused_and_nothing_of_its_commit_stays(
             Record::Measured(r) => r.latency_us += 1.0,
             Record::Trained(r) => r.curve[3].validation_error = Fraction(0.5),
             Record::Ended(r) => r.epochs += 1,
-            Record::Told(r) => r.front.truncate(1),
+            Record::Told(r) => r.fronts[0].members.truncate(1),
             Record::Tested { error, .. } => *error += 0.1,
         }
         let fresh = Record::Tested { candidate: 1, error: 0.25 };
@@ -262,21 +262,76 @@ fn a_store_that_is_not_there_is_not_made_by_reading() {
     assert!(!path_in(&folder).exists());
 }
 
-/// Made once by version 1; never edited, so that every later program opens it.
+/// Made once by each version; never edited, so that every later program opens it.
 #[test]
-fn the_store_of_version_1_opens() {
+fn the_stores_of_all_versions_open() {
+    for version in ["v1", "v2"] {
+        opens(version);
+    }
+}
+
+fn opens(version: &str) {
     let golden = Path::new("tests/integration/golden");
     let folder = TempDir::new().unwrap();
-    fs::copy(golden.join("store-v1.db"), path_in(&folder)).unwrap();
+    fs::copy(golden.join(format!("store-{version}.db")), path_in(&folder)).unwrap();
     let store = Store::open(&path_in(&folder)).unwrap();
     let reader = store.reader().unwrap();
     let newest = reader.newest_run().unwrap().unwrap();
     assert_eq!(newest.id, "20261124-131502-7f3a");
-    let lines = fs::read_to_string(golden.join("store-v1.jsonl")).unwrap();
+    let lines = fs::read_to_string(golden.join(format!("store-{version}.jsonl"))).unwrap();
     let written: Vec<Record> =
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(written.len() > 50);
     assert_eq!(reader.records(&newest.id).unwrap(), written);
+}
+
+/// A run on two devices, the second of which joins late.
+fn on_two_devices() -> (RunRecord, Vec<Record>) {
+    let mut run = run_record();
+    let name = "bench-pi".to_owned();
+    run.devices.push(RunDevice { name, runtime: "tract 0.23.9".to_owned(), reference: None });
+    let mut steps = Vec::new();
+    for step in records(3, 5) {
+        let step = match step {
+            Record::Told(mut told) => {
+                let members = told.fronts[0].members[..1].to_vec();
+                told.fronts.push(ToldFront { hypervolume: 0.25, members });
+                Record::Told(told)
+            }
+            Record::Measured(m) if m.candidate > 4 => {
+                steps.push(Record::Measured(m.clone()));
+                Record::Measured(Measured { device: 1, latency_us: 3.5 * m.latency_us, ..m })
+            }
+            other => other,
+        };
+        steps.push(step);
+    }
+    (run, steps)
+}
+
+#[test]
+fn each_device_has_its_own_rounds_fronts_and_reference() {
+    let folder = TempDir::new().unwrap();
+    let mut store = Store::open(&path_in(&folder)).unwrap();
+    let (run, steps) = on_two_devices();
+    store.begin_run(&run).unwrap();
+    store.commit(&run.id, &steps).unwrap();
+    store.commit(&run.id, &steps).unwrap();
+    store.set_reference(&run.id, 1, "{}").unwrap();
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.records(&run.id).unwrap(), steps);
+    let stored = reader.run(&run.id).unwrap();
+    assert_eq!(stored.devices[0], run.devices[0]);
+    assert_eq!(stored.devices[1].reference.as_deref(), Some("{}"));
+    let [here, there] = [0, 1].map(|device| reader.candidates(&run.id, device).unwrap());
+    for (here, there) in here.iter().zip(&there) {
+        let latencies = |row: &CandidateRow| row.rounds.iter().map(|r| r.latency_us).collect();
+        let (here_us, there_us): (Vec<f64>, Vec<f64>) = (latencies(here), latencies(there));
+        match here.id > 4 {
+            true => assert_eq!(there_us, here_us.iter().map(|us| 3.5 * us).collect::<Vec<_>>()),
+            false => assert!(there_us.is_empty() && !here_us.is_empty()),
+        }
+    }
 }
 
 fn finite() -> impl Strategy<Value = f64> {
