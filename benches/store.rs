@@ -26,7 +26,7 @@ fn main() {
     time("open", || drop(Store::open(&path).unwrap()));
     time("read-only open", || drop(Reader::open(&path).unwrap()));
     let reader = Reader::open(&path).unwrap();
-    time("front", || assert!(!Front::read(&reader, "run").unwrap().members.is_empty()));
+    time("front", || assert!(!Front::read(&reader, "run", 0).unwrap().members.is_empty()));
     time("counts", || assert_eq!(reader.counts("run").unwrap().accepted, CANDIDATES));
     time("candidates", || assert_eq!(reader.candidates("run", 0).unwrap().len(), 100_000));
     time("one candidate", || assert!(reader.candidate("run", 77_777).unwrap().is_some()));
