@@ -106,7 +106,7 @@ fn list(json: bool) -> anyhow::Result<Exit> {
 fn row(entry: &Entry) -> Row {
     let looked = device::connect(entry, Runners::of_this_user(None)).and_then(|t| t.look());
     let (state, arch, error) = match looked {
-        Ok(arch) => ("ready", Some(arch), None),
+        Ok(look) => ("ready", Some(look.arch), None),
         Err(error) => (state_of(&error), None, Some(error)),
     };
     Row {

@@ -72,6 +72,20 @@ pub enum DeviceError {
         owner: String,
     },
 
+    /// It failed several times in a row, and is not used until a check passes.
+    #[error(
+        "{address} is in quarantine after {faults} faults in a row, the last: {reason}; \
+         `citronade devices check {address}` brings it back if its reference model runs"
+    )]
+    Quarantined {
+        /// As [`Transport::address`](super::Transport::address) gives it.
+        address: String,
+        /// How many.
+        faults: u32,
+        /// The last of them.
+        reason: String,
+    },
+
     /// Nothing can be written on the device.
     #[error("cannot write in `{folder}` on {address}: {reason}")]
     NotWritable {
@@ -239,6 +253,7 @@ impl DeviceError {
             Self::Absent { absence, .. } => Some(absence.hint()),
             Self::Gone { .. } => Some("is it still on, and the cable or network in order?"),
             Self::Busy { .. } => Some("wait for it, or stop it: one measurement at a time"),
+            Self::Quarantined { .. } => Some("look after the device, then check it"),
             Self::NotWritable { .. } => {
                 Some("make room there, or name another `workdir` for the device")
             }
@@ -276,6 +291,7 @@ impl DeviceError {
             | Self::Absent { .. }
             | Self::Gone { .. }
             | Self::Busy { .. }
+            | Self::Quarantined { .. }
             | Self::NotWritable { .. }
             | Self::NoRoom { .. }
             | Self::Damaged { .. }
@@ -291,18 +307,18 @@ impl DeviceError {
     /// Whether no model could have been run: the runner or the device is not what it should be.
     pub fn concerns_every_model(&self) -> bool {
         match self {
+            Self::Ended { .. } if self.is_missing_runner() => true,
             Self::UnknownAddress { .. }
             | Self::Absent { .. }
             | Self::Gone { .. }
             | Self::Busy { .. }
+            | Self::Quarantined { .. }
             | Self::NotWritable { .. }
             | Self::Damaged { .. }
             | Self::NoRunner { .. }
             | Self::WrongRunner { .. }
             | Self::NotStarted { .. }
             | Self::Garbage { .. }
-            // What a shell says that does not find a program, or may not start it.
-            | Self::Ended { status: Some(126 | 127), .. }
             | Self::Refused { kind: Refusal::Request | Refusal::Runtime, .. } => true,
             Self::Hung { .. }
             | Self::Crashed { .. }
@@ -310,6 +326,21 @@ impl DeviceError {
             | Self::NotRead { .. }
             | Self::NoRoom { .. }
             | Self::Refused { kind: Refusal::Model, .. } => false,
+        }
+    }
+
+    /// Whether the runner is not where it was put: what a shell says that does not find a program, or
+    /// may not start it. The next launch brings it there again.
+    pub fn is_missing_runner(&self) -> bool {
+        matches!(self, Self::Ended { status: Some(126 | 127), .. })
+    }
+
+    /// Whether it may have been the model's doing, or the device's.
+    pub fn may_be_the_models(&self) -> bool {
+        match self {
+            Self::Hung { .. } | Self::Crashed { .. } => true,
+            Self::Ended { .. } => !self.is_missing_runner(),
+            _ => false,
         }
     }
 
@@ -331,6 +362,7 @@ impl DeviceError {
                 ["No space left", "uota exceeded"].iter().any(|known| reason.contains(known))
             }
             Self::UnknownAddress { .. }
+            | Self::Quarantined { .. }
             | Self::NoRoom { .. }
             | Self::Damaged { .. }
             | Self::NoRunner { .. }
@@ -358,6 +390,7 @@ impl DeviceError {
             | Self::Absent { .. }
             | Self::Gone { .. }
             | Self::Busy { .. }
+            | Self::Quarantined { .. }
             | Self::NotWritable { .. }
             | Self::NoRoom { .. }
             | Self::Damaged { .. }

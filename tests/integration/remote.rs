@@ -400,7 +400,7 @@ fn a_phone_of_another_kind_needs_another_runner() {
     let phone = Phone::start();
     phone.set_machine("riscv64");
     let device = remote(adb(&server, &phone), &Folder::of_phone(&phone));
-    assert_eq!(device.look().unwrap(), "riscv64");
+    assert_eq!(device.look().unwrap().arch, "riscv64");
     let error = Runner::launch(&device).map(|_| ()).unwrap_err();
     assert!(matches!(error, DeviceError::WrongRunner { .. }), "{error:?}");
 }
