@@ -66,7 +66,7 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     let data = load(&config)?;
     say_notes(&data);
     let bench = open_bench(transport, &config, earlier.as_ref())?;
-    let bench = bench.with_gates(Gates::from(&entry.profile));
+    let bench = bench.with_gates(Gates::from(&entry.profile).without_waiting());
     let runtime = runtime_of(&bench);
     // A new one is made last, so that a slip leaves none behind.
     let mut store = match held {

@@ -203,8 +203,10 @@ pub enum Absence {
     NoSuchHost,
     /// Its key is not the known one, or not known yet.
     HostKey,
-    /// It does not accept this user or this computer.
+    /// It does not accept this user's key.
     NotLetIn,
+    /// Nobody has allowed this computer on the phone's screen.
+    PhoneNotLetIn,
     /// This user may not use the USB device.
     NoPermission,
     /// It does not answer.
@@ -223,12 +225,16 @@ impl Absence {
         match self {
             Absence::NoSuchHost => "is the name right? `ssh HOST` must work with it",
             Absence::HostKey => {
-                "connect once with `ssh HOST` and check the key it shows; citronade never skips \
-                 that check"
+                "connect once with `ssh HOST` and check the key it shows; if the board was set up \
+                 anew, `ssh-keygen -R HOST` first; citronade never skips that check"
             }
             Absence::NotLetIn => {
-                "ssh: `ssh HOST` must work without a question (`ssh-copy-id HOST`, or a key in \
-                 the agent); phone: unlock it and accept this computer's key"
+                "`ssh HOST` must work without a question: `ssh-copy-id HOST`, or a key in the agent"
+            }
+            Absence::PhoneNotLetIn => {
+                "unlock the phone and tap `Allow` under `Allow USB debugging?`; if it does not ask: \
+                 Settings, Developer options, Revoke USB debugging authorisations, and plug it in \
+                 again"
             }
             Absence::NoPermission => {
                 "allow it with a udev rule: SUBSYSTEM==\"usb\", ATTR{idVendor}==\"18d1\", \
@@ -355,6 +361,7 @@ impl DeviceError {
                 Absence::NoSuchHost
                 | Absence::HostKey
                 | Absence::NotLetIn
+                | Absence::PhoneNotLetIn
                 | Absence::NoPermission => false,
             },
             Self::Gone { .. } | Self::Busy { .. } => true,

@@ -261,7 +261,10 @@ impl DeviceError {
 impl Absence {
     fn state(self) -> State {
         match self {
-            Absence::NotLetIn | Absence::NoPermission | Absence::HostKey => State::Unauthorised,
+            Absence::NotLetIn
+            | Absence::PhoneNotLetIn
+            | Absence::NoPermission
+            | Absence::HostKey => State::Unauthorised,
             Absence::NoSuchHost
             | Absence::Offline
             | Absence::PhoneOffline

@@ -8,6 +8,7 @@ mod adb;
 mod address;
 mod catalogue;
 mod error;
+mod facts;
 mod fake;
 mod health;
 mod ledger;
@@ -67,7 +68,7 @@ pub trait Transport: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of a device that is away.
+    /// Those of a device that is away, and those of a runner that this computer lacks.
     fn look(&self) -> Result<Look, DeviceError>;
 
     /// Starts a fresh agent.

@@ -236,9 +236,8 @@ impl<S: Shell> Transport for Remote<S> {
         );
         let words = self.succeeded(doing, self.call(doing, &line, None, SHORT)?)?;
         let arch = arch(&words);
-        let runner = self.runners.find(&arch, &self.shell.address());
-        let runner = runner.and_then(|path| Ok(Sent::open(&path)?.runner_name()));
-        let has_runner = runner.is_ok_and(|name| words.contains(&name));
+        let runner = Sent::open(&self.runners.find(&arch, &self.shell.address())?)?;
+        let has_runner = words.contains(&runner.runner_name());
         Ok(Look { arch, free: free(&words), has_runner })
     }
 
@@ -416,9 +415,8 @@ mod tests {
 
     #[test]
     fn what_is_free_is_read_from_df() {
-        let free_of = |text: &str| {
-            free(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-        };
+        let free_of =
+            |text: &str| free(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
         let df = "x86_64 64 runner-0 Filesystem 1024-blocks Used Available Capacity Mounted on\n\
                   /dev/block/dm-50 112923648 90338918 22453658 81% /data/user/0";
         assert_eq!(free_of(df), Some(Bytes(22_453_658 * 1024)));

@@ -46,10 +46,7 @@ pub fn check(transport: Arc<dyn Transport>, gates: Gates) -> Result<Checked, Mea
 impl Bench {
     /// Nothing speaks against measuring: the device is not in quarantine, and the reference model has
     /// run within the hour and since the last fault; else it does now.
-    pub(super) fn prepare(
-        &mut self,
-        watch: &mut dyn FnMut(&Progress),
-    ) -> Result<(), MeasureError> {
+    pub(super) fn prepare(&mut self, watch: &mut dyn FnMut(&Progress)) -> Result<(), MeasureError> {
         ensure_usable(self.transport())?;
         let Some(ledger) = self.transport().ledger() else { return Ok(()) };
         match ledger.health().is_due(&self.setting(), now_s()) {

@@ -129,7 +129,9 @@ impl MeasureError {
             Self::LowBattery { .. } | Self::NotCharging { .. } => {
                 Some("connect its charger, to a port that gives enough")
             }
-            Self::NoSpace { .. } => Some("make room there, or name another `workdir` for the device"),
+            Self::NoSpace { .. } => {
+                Some("make room there, or name another `workdir` for the device")
+            }
             Self::Unfit { .. } => {
                 Some("start the device anew; `citronade devices check NAME` tries it")
             }

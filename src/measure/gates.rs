@@ -144,12 +144,7 @@ impl Gates {
     }
 
     /// Refuses a battery that is too low, or does not charge.
-    fn power(
-        &self,
-        device: &str,
-        now: &Conditions,
-        gated: &mut Gated,
-    ) -> Result<(), MeasureError> {
+    fn power(&self, device: &str, now: &Conditions, gated: &mut Gated) -> Result<(), MeasureError> {
         let battery = now.battery.unwrap_or_default();
         if let Some(limit) = self.battery_min_percent {
             match battery.percent {

@@ -57,3 +57,4 @@ pub use survey::Survey;
 pub use survey::survey;
 pub use sustained::Sustained;
 pub use verdict::Verdict;
+pub use verdict::slower_in_words;

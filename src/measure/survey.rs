@@ -52,11 +52,7 @@ pub fn survey(transport: &dyn Transport, gates: &Gates) -> Survey {
     survey
 }
 
-fn look(
-    transport: &dyn Transport,
-    gates: &Gates,
-    survey: &mut Survey,
-) -> Result<(), MeasureError> {
+fn look(transport: &dyn Transport, gates: &Gates, survey: &mut Survey) -> Result<(), MeasureError> {
     let look = transport.look().map_err(on_device)?;
     let Look { free, has_runner, .. } = survey.look.insert(look).clone();
     if has_runner {

@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use super::FOLDER;
 use super::cable::Cable;
 
-/// `getprop`, `dumpsys` and `uname` of the phone.
+/// `getprop`, `dumpsys`, `df` and `uname` of the phone.
 const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/support/adbd/bin");
 
 /// A phone as those see it who talk to it.
@@ -90,6 +90,17 @@ impl Device {
             .env("TMPDIR", folder)
             .process_group(0);
         shell
+    }
+
+    /// A request to the runner, with the paths in it those of the phone; other data as it is.
+    pub fn request(&self, data: Vec<u8>) -> Vec<u8> {
+        let here = self.local(FOLDER);
+        match str::from_utf8(&data) {
+            Ok(text) if text.starts_with("{\"protocol\"") => {
+                text.replace(FOLDER, here.to_str().unwrap()).into_bytes()
+            }
+            _ => data,
+        }
     }
 
     /// Starts what [`end`](Self::end) ends.
