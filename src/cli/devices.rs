@@ -12,11 +12,13 @@ use crate::device;
 use crate::device::Catalogue;
 use crate::device::DeviceError;
 use crate::device::Entry;
+use crate::device::Ledger;
 use crate::device::Link;
 use crate::device::Profile;
 use crate::device::Runners;
 use crate::device::State;
 use crate::device::Transport;
+use crate::measure;
 use crate::measure::Hold;
 use crate::measure::MeasureError;
 
@@ -37,6 +39,14 @@ pub fn connect(
     let entry = device::find(&Catalogue::load()?, address)?;
     let transport = device::connect(&entry, Runners::of_this_user(agent))?;
     Ok((entry, transport))
+}
+
+/// Says if the device is slower than it usually is, by its last check.
+pub fn warn_if_slow(entry: &Entry) {
+    let check = Ledger::of(&entry.link).health().last_check();
+    if let Some(slower) = check.and_then(|check| check.slower) {
+        output::note(&format!("warning: {}", measure::slower_in_words(slower)));
+    }
 }
 
 /// The runtime with an execution provider: `ort` and `xnnpack` are `ort:xnnpack`.

@@ -101,6 +101,7 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     let outcome = engine.run(&mut |event, state| progress.see(event, state));
     progress.finish();
     drop(engine);
+    devices::warn_if_slow(&entry);
     finish(&args, outcome, voice.json)
 }
 

@@ -485,7 +485,7 @@ fn a_search_of_a_hot_device_pauses_and_hears_its_budget() {
         "dumpsys",
         &format!(
             "[ \"$1\" = battery ] || exit 0; echo >> '{services}.n'; \
-             [ $(wc -l < '{services}.n') -gt 60 ] && cat '{services}.hot' || cat '{services}'"
+             [ $(wc -l < '{services}.n') -gt 12 ] && cat '{services}.hot' || cat '{services}'"
         ),
     );
     let output = desk.run(&[&SEARCH[..], &["--budget", "20s"]].concat());

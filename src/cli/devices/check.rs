@@ -52,7 +52,7 @@ pub fn check(name: &str, agent: Option<PathBuf>, json: bool) -> anyhow::Result<E
 pub fn checked(name: &str, agent: Option<PathBuf>) -> anyhow::Result<Checked> {
     let (entry, transport) = connect(name, agent)?;
     let was = transport.ledger().map(Ledger::health).unwrap_or_default();
-    let found = measure::check(transport, Gates::from(&entry.profile))?;
+    let found = measure::check(transport, Gates::from(&entry.profile).without_waiting())?;
     let (verdict, reasons) = found.reference.verdict();
     let mut hints = entry.profile.contradicted(&found.hello.facts);
     hints.extend(self::hints(&found.hello.conditions));

@@ -92,12 +92,14 @@ impl Device {
         shell
     }
 
-    /// A request to the runner, with the paths in it those of the phone; other data as it is.
+    /// A request to the runner, with texts that begin with a path of the phone naming it here; other
+    /// data as it is.
     pub fn request(&self, data: Vec<u8>) -> Vec<u8> {
-        let here = self.local(FOLDER);
+        let [there, here] = [FOLDER.to_owned(), self.local(FOLDER).display().to_string()]
+            .map(|path| format!("\"{path}"));
         match str::from_utf8(&data) {
             Ok(text) if text.starts_with("{\"protocol\"") => {
-                text.replace(FOLDER, here.to_str().unwrap()).into_bytes()
+                text.replace(&there, &here).into_bytes()
             }
             _ => data,
         }
