@@ -101,7 +101,7 @@ impl Transport for Local {
 
     fn look(&self) -> Result<Look, DeviceError> {
         let free = statvfs(&env::temp_dir()).ok();
-        let free = free.map(|s| Bytes(s.blocks_available() as u64 * s.fragment_size() as u64));
+        let free = free.map(|s| Bytes(s.blocks_available() * s.fragment_size()));
         Ok(Look { arch: env::consts::ARCH.to_owned(), free, has_runner: true })
     }
 

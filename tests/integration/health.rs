@@ -58,6 +58,13 @@ impl Patient {
 
     /// Runners crash that are asked for something with this word.
     fn crash_at(&self, word: &str) {
+        fs::write(self.at("how"), "kill -9 $$").unwrap();
+        fs::write(self.at("word"), word).unwrap();
+    }
+
+    /// They hang.
+    fn hang_at(&self, word: &str) {
+        fs::write(self.at("how"), "exec sleep 1000").unwrap();
         fs::write(self.at("word"), word).unwrap();
     }
 
@@ -67,7 +74,7 @@ impl Patient {
 
     fn transport(&self) -> Arc<dyn Transport> {
         let text = format!(
-            "cd '{}'; read request; [ -e word ] && case \"$request\" in *$(cat word)*) kill -9 $$; esac; \
+            "cd '{}'; read request; [ -e word ] && case \"$request\" in *$(cat word)*) . ./how; esac; \
              case \"$request\" in *reference.onnx*) echo >> references; esac; \
              echo \"$request\" | '{AGENT}'",
             self.0.path().display()
@@ -128,6 +135,20 @@ fn a_crash_of_a_model_is_the_models_as_long_as_the_reference_model_runs() {
         assert_eq!(device.references(), (1 + crashes) * launches, "it is tried after each");
     }
     assert_eq!((device.health().state(), device.health().faults()), (State::Ready, 0));
+}
+
+#[test]
+fn a_model_that_hangs_is_to_blame_as_long_as_the_reference_model_runs() {
+    let device = Patient::new();
+    device.measure().unwrap();
+    let launches = device.references();
+    device.hang_at("/m.onnx");
+    let mut bench = Bench::open(device.transport(), "metronome", 1).unwrap();
+    let plan = Plan { timeout: Duration::from_millis(200), ..Plan::of(Level::Screen) };
+    let error = bench.measure(&device.model(), &plan).unwrap_err();
+    let MeasureError::Device { source, .. } = &error else { panic!("{error:?}") };
+    assert!(matches!(source, DeviceError::Hung { .. }) && !error.may_pass(), "{error:?}");
+    assert_eq!((device.references(), device.health().faults()), (2 * launches, 0));
 }
 
 #[test]
@@ -458,6 +479,11 @@ fn a_search_ends_with_the_way_back_when_its_device_fails_three_times() {
     let said = stderr(&output);
     assert!(said.contains("`citronade devices check me` brings it back"), "{said}");
     assert!(said.contains("fault 1") && said.contains("fault 2"), "it paused before: {said}");
+    // What the doctor tries and fails at counts for nothing.
+    let doctor = desk.run(&["doctor"]);
+    check_exit(&doctor, 0);
+    let said = String::from_utf8(doctor.stdout).unwrap();
+    assert!(said.contains("quarantined   device      me: me is in quarantine"), "{said}");
     // No candidate was blamed: the run goes on when the device is back.
     desk.install("runner", &format!("exec '{AGENT}'"));
     check_exit(&desk.run(&args), 12);
