@@ -127,8 +127,7 @@ impl Bench {
     fn setting(&self) -> String {
         let (runtime, threads) = (self.runtime(), self.threads());
         let version = runtime.version.as_deref().unwrap_or_default();
-        let model = blake3::hash(&reference::model()).to_hex();
-        format!("{} {version}, {threads} threads, {}", runtime.name, &model[..16])
+        format!("{} {version}, {threads} threads, {}", runtime.name, reference::id())
     }
 }
 

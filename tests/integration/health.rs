@@ -76,7 +76,7 @@ impl Patient {
         let text = format!(
             "cd '{}'; read request; [ -e word ] && case \"$request\" in *$(cat word)*) . ./how; esac; \
              case \"$request\" in *reference.onnx*) echo >> references; esac; \
-             echo \"$request\" | '{AGENT}'",
+             {{ echo \"$request\"; cat; }} | '{AGENT}'",
             self.0.path().display()
         );
         let ledger = Ledger::in_folder(Some(self.0.path()), &Link::Local);
