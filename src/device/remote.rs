@@ -197,9 +197,6 @@ impl<S: Shell> Remote<S> {
         if is_not_writable(&called.stderr) {
             return Err(self.not_writable(&called.stderr));
         }
-        if NOT_STARTED.contains(&called.status) {
-            forget(&self.runner);
-        }
         Err(DeviceError::Ended {
             address: self.shell.address(),
             doing: doing.to_owned(),
@@ -267,7 +264,7 @@ impl<S: Shell> Transport for Remote<S> {
         }
         let name = format!("{}.onnx", &blake3[..HASH_IN_NAME]);
         let part = part(&name);
-        self.bring(&file, &name, |file| {
+        let brought = self.bring(&file, &name, |file| {
             let line = format!(
                 "cd {} && ./{runner} --prepare {name} {part} {} {}",
                 self.folder, file.bytes, self.bound
@@ -288,8 +285,11 @@ impl<S: Shell> Transport for Remote<S> {
                     reason: format!("it answers `{}` to --prepare", other.join(" ")),
                 }),
             }
-        })?;
-        Ok(name)
+        });
+        if brought.as_ref().is_err_and(DeviceError::is_missing_runner) {
+            forget(&self.runner);
+        }
+        brought.map(|()| name)
     }
 
     fn lock_folder(&self) -> Option<String> {
