@@ -1,4 +1,5 @@
-//! What Android's services tell and its kernel does not: thermal status, temperatures, battery.
+//! What Android's services tell and its kernel does not: thermal status, temperatures, battery,
+//! screen.
 use std::env;
 use std::io::Read;
 use std::path::Path;
@@ -26,6 +27,7 @@ pub fn ask(conditions: &mut Conditions) {
             conditions.temperatures_c.take().or_else(|| temperatures(&text));
     }
     conditions.battery = conditions.battery.or_else(|| battery(&say("battery")?));
+    conditions.screen_on = say("power").and_then(|text| screen_on(&text));
 }
 
 /// The program that asks services; there is none elsewhere.
@@ -79,6 +81,16 @@ fn temperatures(text: &str) -> Option<Vec<(String, f64)>> {
     (!zones.is_empty()).then_some(zones)
 }
 
+/// `mWakefulness=Awake`, `Dreaming` (a screen saver), `Dozing` or `Asleep`: `dump` of
+/// `PowerManagerService` in the Android Open Source Project.
+fn screen_on(text: &str) -> Option<bool> {
+    match text.lines().find_map(|l| l.trim().strip_prefix("mWakefulness="))? {
+        "Awake" | "Dreaming" => Some(true),
+        "Dozing" | "Asleep" => Some(false),
+        _ => None,
+    }
+}
+
 fn battery(text: &str) -> Option<Battery> {
     let field = |name: &str| {
         let value = text.lines().find_map(|l| l.trim().strip_prefix(name)?.strip_prefix(':'))?;
@@ -114,6 +126,18 @@ mod tests {
         let zones = vec![("BIG".to_owned(), 47.2), ("VIRTUAL-SKIN".to_owned(), 33.5)];
         assert_eq!(temperatures(THERMAL), Some(zones));
         assert_eq!((thermal_status("Thermal Status: 9"), temperatures("nothing")), (None, None));
+    }
+
+    #[test]
+    fn the_power_service_is_read() {
+        let at = |state: &str| {
+            screen_on(&format!("POWER MANAGER\n\nState:\n  mWakefulness={state}\n  mIsPowered=1\n"))
+        };
+        assert_eq!(
+            [at("Awake"), at("Asleep"), at("Dozing")],
+            [Some(true), Some(false), Some(false)]
+        );
+        assert_eq!([at("?"), screen_on("mWakefulnessChanging=false")], [None; 2]);
     }
 
     #[test]

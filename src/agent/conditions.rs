@@ -8,6 +8,9 @@ use serde::Serialize;
 use sysinfo::Components;
 use sysinfo::System;
 
+/// Where the kernel shows processors (`Documentation/admin-guide/pm/cpufreq.rst`).
+const CPU: &str = "/sys/devices/system/cpu";
+
 /// Where the kernel shows temperatures of zones (`Documentation/driver-api/thermal/sysfs-api.rst`).
 const THERMAL: &str = "/sys/class/thermal";
 
@@ -42,6 +45,9 @@ pub struct Conditions {
     pub clocks_mhz: Option<Vec<f64>>,
     /// Frequency governor of the first processor.
     pub governor: Option<String>,
+    /// Frequency governors of all processors, where they are not that of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub governors: Option<Vec<String>>,
     /// Temperature zones, hottest first, °C.
     pub temperatures_c: Option<Vec<(String, f64)>>,
     /// Load average over a minute.
@@ -61,6 +67,12 @@ pub struct Conditions {
     /// What the device runs on when it is not plugged in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub battery: Option<Battery>,
+    /// Is its screen on?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub screen_on: Option<bool>,
+    /// How long it has been on, s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime_s: Option<f64>,
 }
 
 /// The device's own battery; each part is `null` where the kernel does not say.
@@ -115,9 +127,13 @@ impl Facts {
 impl Conditions {
     /// Reads them; costs about a millisecond.
     pub fn read() -> Self {
+        let governors = governors(Path::new(CPU));
+        let governor = governors.first().cloned();
+        let differ = governors.iter().any(|other| Some(other) != governor.as_ref());
         Conditions {
             clocks_mhz: clocks(),
-            governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+            governor,
+            governors: differ.then_some(governors),
             temperatures_c: temperatures().or_else(|| zones(Path::new(THERMAL))),
             load: line("/proc/loadavg").and_then(|l| l.split(' ').next()?.parse().ok()),
             available_bytes: meminfo("MemAvailable:"),
@@ -126,7 +142,19 @@ impl Conditions {
             own: own(),
             thermal_status: None,
             battery: battery(Path::new(POWER_SUPPLY)),
+            screen_on: None,
+            uptime_s: line("/proc/uptime").and_then(|l| l.split(' ').next()?.parse().ok()),
         }
+    }
+
+    /// Frequency governors other than `performance`, each once.
+    pub fn scaling(&self) -> Vec<&str> {
+        let all = self.governor.iter().chain(self.governors.iter().flatten());
+        let mut names: Vec<&str> =
+            all.map(String::as_str).filter(|g| *g != "performance").collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }
 
@@ -156,10 +184,22 @@ fn is_virtual(cpuinfo: &str) -> bool {
     flags.split(' ').any(|flag| flag == "hypervisor")
 }
 
+/// Governors of the processors that have one, in the order of their numbers.
+fn governors(folder: &Path) -> Vec<String> {
+    let number = |path: &PathBuf| -> Option<u32> {
+        path.file_name()?.to_str()?.strip_prefix("cpu")?.parse().ok()
+    };
+    let mut cores: Vec<(u32, PathBuf)> =
+        children(folder).into_iter().filter_map(|path| Some((number(&path)?, path))).collect();
+    cores.sort();
+    let governor = |(_, core): (u32, PathBuf)| line(core.join("cpufreq/scaling_governor"));
+    cores.into_iter().filter_map(governor).collect()
+}
+
 fn clocks() -> Option<Vec<f64>> {
     let cores = std::thread::available_parallelism().ok()?.get();
     let khz = |core: usize| -> Option<f64> {
-        let file = format!("/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq");
+        let file = format!("{CPU}/cpu{core}/cpufreq/scaling_cur_freq");
         line(&file)?.parse().ok()
     };
     (0..cores).map(|core| khz(core).map(|k| k / 1e3)).collect()
@@ -288,6 +328,25 @@ mod tests {
         fn drop(&mut self) {
             fs::remove_dir_all(&self.0).ok();
         }
+    }
+
+    #[test]
+    fn all_governors_are_read_in_the_order_of_their_processors() {
+        let files = [
+            ("cpu0/cpufreq/scaling_governor", "schedutil"),
+            ("cpu10/cpufreq/scaling_governor", "powersave"),
+            ("cpu2/cpufreq/scaling_governor", "performance"),
+            ("cpu3/online", "0"),
+            ("cpufreq/boost", "1"),
+        ];
+        let folder = Folder::with("governors", &files);
+        let found = governors(&folder.0);
+        assert_eq!(found, ["schedutil", "performance", "powersave"]);
+        let governor = Some("schedutil".to_owned());
+        let conditions = Conditions { governor, governors: Some(found), ..Conditions::default() };
+        assert_eq!(conditions.scaling(), ["powersave", "schedutil"]);
+        assert!(Conditions::default().scaling().is_empty());
+        assert!(governors(Path::new("/nowhere")).is_empty());
     }
 
     #[test]

@@ -281,7 +281,7 @@ pub struct Devices {
 /// What to do with devices.
 #[derive(Debug, Subcommand)]
 pub enum DevicesCommand {
-    /// Reach a device, bring the runner there, and measure a tiny model
+    /// Reach a device, bring the runner there, and measure the reference model; ends a quarantine
     Check {
         /// A name of devices.toml, `local`, `ssh:HOST` or `adb:SERIAL`.
         name: String,
@@ -289,7 +289,7 @@ pub enum DevicesCommand {
         #[arg(long, value_name = "FILE")]
         agent: Option<PathBuf>,
     },
-    /// Write a device into devices.toml
+    /// Write a device into devices.toml, and check it
     Add {
         /// What to call it.
         name: String,

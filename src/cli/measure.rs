@@ -100,6 +100,7 @@ fn tell_now_and_then() -> impl FnMut(&Progress) {
 
 fn told(progress: &Progress) -> String {
     match progress {
+        Progress::Reference => "the reference model is measured first".to_owned(),
         Progress::Launch { done, of } => format!("{done} of {of} launches are done"),
         Progress::Again { attempt, of } => {
             format!("it was noisy and is measured again: attempt {attempt} of {of}")

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::data;
 use crate::data::DataSet;
 use crate::data::Samples;
+use crate::device::Entry;
 use crate::device::Transport;
 use crate::engine::Budget;
 use crate::engine::ConfigError;
@@ -72,18 +73,7 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     let data = load(&config)?;
     say_notes(&data);
     let folder = tempfile::tempdir().context("cannot make a folder for models to be measured")?;
-    let mut gauges = Vec::new();
-    for (at, (entry, transport)) in connected.into_iter().enumerate() {
-        let bench = open_bench(transport, &config, earlier.as_ref().map(|run| (run, at)))?;
-        let folder = folder.path().join(at.to_string());
-        fs::create_dir(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
-        let bench = bench.with_gates(Gates::from(&entry.profile));
-        gauges.push(Gauge {
-            bench,
-            folder,
-            sustained: config.sustained_s.map(Duration::from_secs_f64),
-        });
-    }
+    let gauges = gauges(&connected, &config, earlier.as_ref(), folder.path())?;
     // A new one is made last, so that a slip leaves none behind.
     let mut store = match held {
         Some(store) => store,
@@ -115,7 +105,25 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     let outcome = engine.run(&mut |event, state| progress.see(event, state));
     progress.finish();
     drop(engine);
+    connected.iter().for_each(|(entry, _)| devices::warn_if_slow(entry));
     finish(&args, outcome, voice.json)
+}
+
+/// The devices of the configuration, each with a folder of its own in `folder`.
+fn gauges(
+    connected: &[(Entry, Arc<dyn Transport>)],
+    config: &RunConfig,
+    earlier: Option<&RunRecord>,
+    folder: &Path,
+) -> anyhow::Result<Vec<Gauge>> {
+    let gauge = |(at, (entry, transport)): (DeviceAt, &(Entry, Arc<dyn Transport>))| {
+        let bench = open_bench(transport.clone(), config, earlier.map(|run| (run, at)))?;
+        let bench = bench.with_gates(Gates::from(&entry.profile).without_waiting());
+        let folder = folder.join(at.to_string());
+        fs::create_dir(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+        Ok(Gauge { bench, folder, sustained: config.sustained_s.map(Duration::from_secs_f64) })
+    };
+    connected.iter().enumerate().map(gauge).collect()
 }
 
 /// The device with the runtime of the configuration, or with that of the run that goes on: figures of

@@ -97,7 +97,7 @@ impl Adb {
             self.ask(&["disconnect", &self.serial])?;
             let (_, said) = self.ask(&["connect", &self.serial])?;
             let state = self.state()?;
-            let is_final = |complaint: &str| self.absence(complaint) == Absence::NotLetIn;
+            let is_final = |complaint: &str| self.absence(complaint) == Absence::PhoneNotLetIn;
             match state {
                 Ok(()) => return Ok(Ok(())),
                 Err(complaint) if is_final(&complaint) || is_final(&said) => {
@@ -127,7 +127,7 @@ impl Shell for Adb {
     fn prepare(&self) -> Result<(), DeviceError> {
         let mut state = self.state()?;
         let by_network = self.serial.contains(':');
-        let may_come = |complaint: &String| self.absence(complaint) != Absence::NotLetIn;
+        let may_come = |complaint: &String| self.absence(complaint) != Absence::PhoneNotLetIn;
         if by_network && state.as_ref().is_err_and(may_come) {
             state = self.reconnect()?;
         }
@@ -144,7 +144,7 @@ impl Shell for Adb {
     fn absence(&self, complaint: &str) -> Absence {
         let has = |part: &str| complaint.contains(part);
         if has("unauthorized") {
-            Absence::NotLetIn
+            Absence::PhoneNotLetIn
         } else if has("no permissions") || has("insufficient permissions") {
             Absence::NoPermission
         } else if has("offline") {
@@ -158,5 +158,30 @@ impl Shell for Adb {
 
     fn lock_folder(&self) -> &'static str {
         "/data/local/tmp"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As adb 1.0.41 says it.
+    #[test]
+    fn complaints_of_adb_are_told_apart_and_each_has_its_fix() {
+        let adb = Adb::new("39281FDJH0").unwrap();
+        for (complaint, absence, fix) in [
+            ("error: device unauthorized.\nThis adb server's...", Absence::PhoneNotLetIn, "Allow"),
+            (
+                "error: insufficient permissions for device: user in plugdev group; are your udev \
+                 rules wrong?",
+                Absence::NoPermission,
+                "SUBSYSTEM==\"usb\"",
+            ),
+            ("error: device offline", Absence::PhoneOffline, "reconnect"),
+            ("error: device '39281FDJH0' not found", Absence::NotPlugged, "USB debugging"),
+        ] {
+            assert_eq!(adb.absence(complaint), absence, "{complaint}");
+            assert!(absence.hint().contains(fix), "{complaint}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use super::Adb;
 use super::Catalogue;
 use super::DeviceError;
 use super::Entry;
+use super::Ledger;
 use super::Link;
 use super::Local;
 use super::ProfileError;
@@ -26,7 +27,7 @@ pub fn find(catalogue: &Catalogue, address: &str) -> Result<Entry, ProfileError>
     }
 }
 
-/// The way to a device; nothing is started yet.
+/// The way to a device, with the ledger of its health; nothing is started yet.
 ///
 /// # Errors
 ///
@@ -39,7 +40,8 @@ pub fn connect(entry: &Entry, runners: Runners) -> Result<Arc<dyn Transport>, De
                 Some(given) => Local::program(given, ["agent"]),
                 None => Local::this_program()?,
             };
-            Ok(Arc::new(local.with_name(&entry.name)))
+            let local = local.with_name(&entry.name).with_ledger(Ledger::of(&entry.link));
+            Ok(Arc::new(local))
         }
         Link::Ssh { host, port } => {
             remote(entry, Ssh::new(host, *port)?.with_name(&entry.name), runners)
@@ -53,5 +55,6 @@ fn remote<S: Shell + 'static>(
     shell: S,
     runners: Runners,
 ) -> Result<Arc<dyn Transport>, DeviceError> {
-    Ok(Arc::new(Remote::new(shell, runners, entry.workdir(), entry.max_bytes().0)?))
+    let remote = Remote::new(shell, runners, entry.workdir(), entry.max_bytes().0)?;
+    Ok(Arc::new(remote.with_ledger(Ledger::of(&entry.link))))
 }

@@ -366,7 +366,7 @@ fn folder_of(file: &Path) -> &Path {
 }
 
 /// Waits for `<file>.lock`, which stays; held until dropped, or until the process ends.
-fn lock(file: &Path) -> io::Result<File> {
+pub(super) fn lock(file: &Path) -> io::Result<File> {
     let mut name = file.as_os_str().to_owned();
     name.push(".lock");
     let lock = File::options().write(true).create(true).truncate(false).open(name)?;
@@ -375,7 +375,7 @@ fn lock(file: &Path) -> io::Result<File> {
 }
 
 /// The new contents are on the disk before the name is theirs.
-fn replace(file: &Path, contents: &[u8]) -> io::Result<()> {
+pub(super) fn replace(file: &Path, contents: &[u8]) -> io::Result<()> {
     let usual = Permissions::from_mode(0o666);
     let mut beside = tempfile::Builder::new().permissions(usual).tempfile_in(folder_of(file))?;
     if let Ok(old) = fs::metadata(file) {

@@ -72,6 +72,20 @@ pub enum DeviceError {
         owner: String,
     },
 
+    /// It failed several times in a row, and is not used until a check passes.
+    #[error(
+        "{address} is in quarantine after {faults} faults in a row, the last: {reason}; \
+         `citronade devices check {address}` brings it back if its reference model runs"
+    )]
+    Quarantined {
+        /// As [`Transport::address`](super::Transport::address) gives it.
+        address: String,
+        /// How many.
+        faults: u32,
+        /// The last of them.
+        reason: String,
+    },
+
     /// Nothing can be written on the device.
     #[error("cannot write in `{folder}` on {address}: {reason}")]
     NotWritable {
@@ -189,8 +203,10 @@ pub enum Absence {
     NoSuchHost,
     /// Its key is not the known one, or not known yet.
     HostKey,
-    /// It does not accept this user or this computer.
+    /// It does not accept this user's key.
     NotLetIn,
+    /// Nobody has allowed this computer on the phone's screen.
+    PhoneNotLetIn,
     /// This user may not use the USB device.
     NoPermission,
     /// It does not answer.
@@ -209,12 +225,16 @@ impl Absence {
         match self {
             Absence::NoSuchHost => "is the name right? `ssh HOST` must work with it",
             Absence::HostKey => {
-                "connect once with `ssh HOST` and check the key it shows; citronade never skips \
-                 that check"
+                "connect once with `ssh HOST` and check the key it shows; if the board was set up \
+                 anew, `ssh-keygen -R HOST` first; citronade never skips that check"
             }
             Absence::NotLetIn => {
-                "ssh: `ssh HOST` must work without a question (`ssh-copy-id HOST`, or a key in \
-                 the agent); phone: unlock it and accept this computer's key"
+                "`ssh HOST` must work without a question: `ssh-copy-id HOST`, or a key in the agent"
+            }
+            Absence::PhoneNotLetIn => {
+                "unlock the phone and tap `Allow` under `Allow USB debugging?`; if it does not ask: \
+                 Settings, Developer options, Revoke USB debugging authorisations, and plug it in \
+                 again"
             }
             Absence::NoPermission => {
                 "allow it with a udev rule: SUBSYSTEM==\"usb\", ATTR{idVendor}==\"18d1\", \
@@ -239,6 +259,7 @@ impl DeviceError {
             Self::Absent { absence, .. } => Some(absence.hint()),
             Self::Gone { .. } => Some("is it still on, and the cable or network in order?"),
             Self::Busy { .. } => Some("wait for it, or stop it: one measurement at a time"),
+            Self::Quarantined { .. } => Some("look after the device, then check it"),
             Self::NotWritable { .. } => {
                 Some("make room there, or name another `workdir` for the device")
             }
@@ -276,6 +297,7 @@ impl DeviceError {
             | Self::Absent { .. }
             | Self::Gone { .. }
             | Self::Busy { .. }
+            | Self::Quarantined { .. }
             | Self::NotWritable { .. }
             | Self::NoRoom { .. }
             | Self::Damaged { .. }
@@ -291,18 +313,18 @@ impl DeviceError {
     /// Whether no model could have been run: the runner or the device is not what it should be.
     pub fn concerns_every_model(&self) -> bool {
         match self {
+            Self::Ended { .. } if self.is_missing_runner() => true,
             Self::UnknownAddress { .. }
             | Self::Absent { .. }
             | Self::Gone { .. }
             | Self::Busy { .. }
+            | Self::Quarantined { .. }
             | Self::NotWritable { .. }
             | Self::Damaged { .. }
             | Self::NoRunner { .. }
             | Self::WrongRunner { .. }
             | Self::NotStarted { .. }
             | Self::Garbage { .. }
-            // What a shell says that does not find a program, or may not start it.
-            | Self::Ended { status: Some(126 | 127), .. }
             | Self::Refused { kind: Refusal::Request | Refusal::Runtime, .. } => true,
             Self::Hung { .. }
             | Self::Crashed { .. }
@@ -310,6 +332,21 @@ impl DeviceError {
             | Self::NotRead { .. }
             | Self::NoRoom { .. }
             | Self::Refused { kind: Refusal::Model, .. } => false,
+        }
+    }
+
+    /// Whether the runner is not where it was put: what a shell says that does not find a program, or
+    /// may not start it. The next launch brings it there again.
+    pub fn is_missing_runner(&self) -> bool {
+        matches!(self, Self::Ended { status: Some(126 | 127), .. })
+    }
+
+    /// Whether it may have been the model's doing, or the device's.
+    pub fn may_be_the_models(&self) -> bool {
+        match self {
+            Self::Hung { .. } | Self::Crashed { .. } => true,
+            Self::Ended { .. } => !self.is_missing_runner(),
+            _ => false,
         }
     }
 
@@ -324,6 +361,7 @@ impl DeviceError {
                 Absence::NoSuchHost
                 | Absence::HostKey
                 | Absence::NotLetIn
+                | Absence::PhoneNotLetIn
                 | Absence::NoPermission => false,
             },
             Self::Gone { .. } | Self::Busy { .. } => true,
@@ -331,6 +369,7 @@ impl DeviceError {
                 ["No space left", "uota exceeded"].iter().any(|known| reason.contains(known))
             }
             Self::UnknownAddress { .. }
+            | Self::Quarantined { .. }
             | Self::NoRoom { .. }
             | Self::Damaged { .. }
             | Self::NoRunner { .. }
@@ -358,6 +397,7 @@ impl DeviceError {
             | Self::Absent { .. }
             | Self::Gone { .. }
             | Self::Busy { .. }
+            | Self::Quarantined { .. }
             | Self::NotWritable { .. }
             | Self::NoRoom { .. }
             | Self::Damaged { .. }

@@ -13,6 +13,7 @@ use crate::agent::serve;
 
 use super::DeviceError;
 use super::End;
+use super::Look;
 use super::Pipe;
 use super::Process;
 use super::Transport;
@@ -30,8 +31,8 @@ impl Transport for Fake {
         "fake".to_owned()
     }
 
-    fn look(&self) -> Result<String, DeviceError> {
-        Ok(env::consts::ARCH.to_owned())
+    fn look(&self) -> Result<Look, DeviceError> {
+        Ok(Look { arch: env::consts::ARCH.to_owned(), free: None, has_runner: true })
     }
 
     fn spawn(&self) -> Result<Pipe, DeviceError> {

@@ -4,8 +4,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
+use std::sync::Arc;
+
+use nix::sys::statvfs::statvfs;
+
+use crate::units::Bytes;
 
 use super::DeviceError;
+use super::Ledger;
+use super::Look;
 use super::Pipe;
 use super::Transport;
 use super::process;
@@ -28,6 +35,7 @@ pub struct Local {
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     lock_folder: Option<String>,
+    ledger: Option<Arc<Ledger>>,
 }
 
 impl Local {
@@ -54,7 +62,8 @@ impl Local {
         let given = env::var(LOCK_VARIABLE).ok().filter(|folder| !folder.is_empty());
         let lock_folder = Some(given.unwrap_or_else(|| LOCK_FOLDER.to_owned()));
         let (name, program) = ("local".to_owned(), program.into());
-        Local { name, program, arguments, environment: Vec::new(), lock_folder }
+        let environment = Vec::new();
+        Local { name, program, arguments, environment, lock_folder, ledger: None }
     }
 
     /// With the name that people call it by.
@@ -65,6 +74,11 @@ impl Local {
     /// With another folder for the lock, or with none: then nobody is waited for.
     pub fn with_lock_folder(self, lock_folder: Option<String>) -> Self {
         Local { lock_folder, ..self }
+    }
+
+    /// With its health kept in `ledger`.
+    pub fn with_ledger(self, ledger: Ledger) -> Self {
+        Local { ledger: Some(Arc::new(ledger)), ..self }
     }
 
     /// With a variable set in its environment.
@@ -85,8 +99,10 @@ impl Transport for Local {
         self.name.clone()
     }
 
-    fn look(&self) -> Result<String, DeviceError> {
-        Ok(env::consts::ARCH.to_owned())
+    fn look(&self) -> Result<Look, DeviceError> {
+        let free = statvfs(&env::temp_dir()).ok();
+        let free = free.map(|s| Bytes(s.blocks_available() * s.fragment_size()));
+        Ok(Look { arch: env::consts::ARCH.to_owned(), free, has_runner: true })
     }
 
     fn spawn(&self) -> Result<Pipe, DeviceError> {
@@ -106,5 +122,9 @@ impl Transport for Local {
 
     fn lock_folder(&self) -> Option<String> {
         self.lock_folder.clone()
+    }
+
+    fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_deref()
     }
 }

@@ -8,7 +8,10 @@ mod adb;
 mod address;
 mod catalogue;
 mod error;
+mod facts;
 mod fake;
+mod health;
+mod ledger;
 mod link;
 mod local;
 mod process;
@@ -23,6 +26,8 @@ use std::io::Read;
 use std::io::Write;
 use std::path::Path;
 
+use crate::units::Bytes;
+
 pub use adb::Adb;
 pub use address::connect;
 pub use address::find;
@@ -31,6 +36,13 @@ pub use catalogue::Entry;
 pub use error::Absence;
 pub use error::DeviceError;
 pub use fake::Fake;
+pub use health::CHECKED_EVERY_S;
+pub use health::Check;
+pub use health::Event;
+pub use health::Health;
+pub use health::MOST_FAULTS;
+pub use health::State;
+pub use ledger::Ledger;
 pub use link::Link;
 pub use local::Local;
 pub use profile::Profile;
@@ -52,12 +64,12 @@ pub trait Transport: Send + Sync {
     /// How the device is addressed, e.g. `local`.
     fn address(&self) -> String;
 
-    /// Is it there? Says what kind of processor it has, and leaves nothing behind.
+    /// Is it there? Leaves nothing behind.
     ///
     /// # Errors
     ///
-    /// Those of a device that is away.
-    fn look(&self) -> Result<String, DeviceError>;
+    /// Those of a device that is away, and those of a runner that this computer lacks.
+    fn look(&self) -> Result<Look, DeviceError>;
 
     /// Starts a fresh agent.
     ///
@@ -82,6 +94,22 @@ pub trait Transport: Send + Sync {
 
     /// Folder of the lock that all who measure on the device share; `None` if nobody else can.
     fn lock_folder(&self) -> Option<String>;
+
+    /// Where its health is kept; `None` if nobody cares for it.
+    fn ledger(&self) -> Option<&Ledger> {
+        None
+    }
+}
+
+/// What a device says without a runner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// What kind of processor it has, e.g. `aarch64`.
+    pub arch: String,
+    /// What still fits where models are put, if it says so.
+    pub free: Option<Bytes>,
+    /// Whether it can be asked for more without bringing anything there.
+    pub has_runner: bool,
 }
 
 /// A running agent: its two ends and its process.

@@ -4,12 +4,19 @@ use std::io::Seek;
 use std::io::SeekFrom;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use crate::units::Bytes;
+
 use super::DeviceError;
+use super::End;
+use super::Ledger;
+use super::Look;
 use super::Pipe;
+use super::Process;
 use super::Runners;
 use super::Transport;
 use super::shell;
@@ -22,14 +29,17 @@ const SHORT: Duration = Duration::from_secs(30);
 /// Slowest link that is waited for, bytes a second.
 const SLOWEST: u64 = 50_000;
 
-/// Status of a shell that does not find a program.
-const NOT_FOUND: i32 = 127;
+/// Statuses of a shell that may not start a program, or does not find it.
+const NOT_STARTED: [i32; 2] = [126, 127];
 
 /// How names of runners begin.
 const RUNNER: &str = "runner-";
 
 /// Says what programs the device runs: its processor, and whether they are 32 bits wide on it.
 const WHAT: &str = "uname -m && { getconf LONG_BIT 2>/dev/null || echo 64; }";
+
+/// Lists the runners of the current folder.
+const RUNNERS: &str = "{ ls -d runner-* 2>/dev/null || :; }";
 
 /// Status of the runner when there is no room within the bound.
 const REFUSED: i32 = 3;
@@ -49,8 +59,9 @@ pub struct Remote<S> {
     folder: String,
     lock_folder: String,
     bound: u64,
-    /// Name of the runner, once it is there.
-    runner: Mutex<Option<String>>,
+    /// Name of the runner, once it is there and until it is missed.
+    runner: Arc<Mutex<Option<String>>>,
+    ledger: Option<Ledger>,
 }
 
 impl<S: Shell> Remote<S> {
@@ -65,7 +76,13 @@ impl<S: Shell> Remote<S> {
             return Err(DeviceError::UnknownAddress { text: folder.to_owned() });
         }
         let (folder, lock_folder) = (folder.to_owned(), shell.lock_folder().to_owned());
-        Ok(Remote { shell, runners, folder, lock_folder, bound, runner: Mutex::new(None) })
+        let (runner, ledger) = (Arc::default(), None);
+        Ok(Remote { shell, runners, folder, lock_folder, bound, runner, ledger })
+    }
+
+    /// With its health kept in `ledger`.
+    pub fn with_ledger(self, ledger: Ledger) -> Self {
+        Remote { ledger: Some(ledger), ..self }
     }
 
     /// With another folder for the lock.
@@ -84,15 +101,13 @@ impl<S: Shell> Remote<S> {
 
     fn install(&self) -> Result<String, DeviceError> {
         let folder = &self.folder;
-        let line = format!(
-            "mkdir -p {folder} && cd {folder} && {WHAT} && {{ ls -d runner-* 2>/dev/null || :; }}"
-        );
+        let line = format!("mkdir -p {folder} && cd {folder} && {WHAT} && {RUNNERS}");
         let called = self.call("make its work folder", &line, None, SHORT)?;
         let words = self.succeeded("make its work folder", called)?;
         let arch = arch(&words);
         let path = self.runners.find(&arch, &self.shell.address())?;
         let file = Sent::open(&path)?;
-        let name = format!("{RUNNER}{}", &file.blake3[..HASH_IN_NAME]);
+        let name = file.runner_name();
         if !words.contains(&name) {
             let part = part(&name);
             self.bring(&file, &name, |_| {
@@ -204,20 +219,40 @@ impl<S: Shell> Transport for Remote<S> {
         self.shell.address()
     }
 
-    fn look(&self) -> Result<String, DeviceError> {
-        let called = self.call("say what it is", WHAT, None, SHORT)?;
-        Ok(arch(&self.succeeded("say what it is", called)?))
+    fn look(&self) -> Result<Look, DeviceError> {
+        let (folder, doing) = (&self.folder, "say what it is");
+        let parent = match folder.rsplit_once('/') {
+            Some((parent, _)) if !parent.is_empty() => parent,
+            Some(_) => "/",
+            None => ".",
+        };
+        // Without the folder, what is over it: the line makes nothing.
+        let line = format!(
+            "{WHAT} && {{ cd {folder} 2>/dev/null || cd {parent} 2>/dev/null || :; {RUNNERS}; \
+             df -Pk . 2>/dev/null || :; }}"
+        );
+        let words = self.succeeded(doing, self.call(doing, &line, None, SHORT)?)?;
+        let arch = arch(&words);
+        let runner = Sent::open(&self.runners.find(&arch, &self.shell.address())?)?;
+        let has_runner = words.contains(&runner.runner_name());
+        Ok(Look { arch, free: free(&words), has_runner })
     }
 
     fn spawn(&self) -> Result<Pipe, DeviceError> {
         let (folder, runner) = (&self.folder, self.runner()?);
-        let line = format!("if cd {folder}; then ./{runner}; else (exit {NOT_FOUND}); fi");
-        let spawned = shell::spawn(&self.shell, &line);
-        if spawned.is_err() {
-            // After an absence its files may be gone, too.
-            *self.runner.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let missed = NOT_STARTED[1];
+        let line = format!("if cd {folder}; then ./{runner}; else (exit {missed}); fi");
+        match shell::spawn(&self.shell, &line) {
+            Ok(Pipe { requests, answers, immediate, process }) => {
+                let process = Box::new(Installed { process, runner: self.runner.clone() });
+                Ok(Pipe { requests, answers, immediate, process })
+            }
+            Err(error) => {
+                // After an absence its files may be gone, too.
+                forget(&self.runner);
+                Err(error)
+            }
         }
-        spawned
     }
 
     fn place(&self, file: &Path, blake3: &str) -> Result<String, DeviceError> {
@@ -229,7 +264,7 @@ impl<S: Shell> Transport for Remote<S> {
         }
         let name = format!("{}.onnx", &blake3[..HASH_IN_NAME]);
         let part = part(&name);
-        self.bring(&file, &name, |file| {
+        let brought = self.bring(&file, &name, |file| {
             let line = format!(
                 "cd {} && ./{runner} --prepare {name} {part} {} {}",
                 self.folder, file.bytes, self.bound
@@ -250,13 +285,54 @@ impl<S: Shell> Transport for Remote<S> {
                     reason: format!("it answers `{}` to --prepare", other.join(" ")),
                 }),
             }
-        })?;
-        Ok(name)
+        });
+        if brought.as_ref().is_err_and(DeviceError::is_missing_runner) {
+            forget(&self.runner);
+        }
+        brought.map(|()| name)
     }
 
     fn lock_folder(&self) -> Option<String> {
         Some(self.lock_folder.clone())
     }
+
+    fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+}
+
+/// A runner that is missed is brought again by the next launch: somebody has emptied the folder.
+struct Installed {
+    process: Box<dyn Process>,
+    runner: Arc<Mutex<Option<String>>>,
+}
+
+impl Process for Installed {
+    fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    fn end(&mut self) -> End {
+        let end = self.process.end();
+        if end.status.is_some_and(|status| NOT_STARTED.contains(&status)) {
+            forget(&self.runner);
+        }
+        end
+    }
+}
+
+fn forget(runner: &Mutex<Option<String>>) {
+    *runner.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+/// What is free, from the words of `df -Pk`: a line has the file system, its size, what is used and
+/// what is free in KiB, a percentage and the place.
+fn free(words: &[String]) -> Option<Bytes> {
+    let percent = words.iter().rposition(|word| {
+        word.strip_suffix('%').is_some_and(|number| number.parse::<u8>().is_ok())
+    })?;
+    let kib: u64 = words.get(percent.checked_sub(1)?)?.parse().ok()?;
+    Some(Bytes(kib.saturating_mul(1024)))
 }
 
 /// The processor's kind, from the answer to [`WHAT`]: a 64-bit kernel may carry a 32-bit system.
@@ -295,6 +371,11 @@ impl Sent {
         Ok(Sent { path: path.to_owned(), file, bytes, blake3 })
     }
 
+    /// What it is called there if it is a runner.
+    fn runner_name(&self) -> String {
+        format!("{RUNNER}{}", &self.blake3[..HASH_IN_NAME])
+    }
+
     /// The same file, to be read from `offset` on.
     fn from(&self, offset: u64) -> Result<File, DeviceError> {
         let not_read = |source| DeviceError::NotRead { path: self.path.clone(), source };
@@ -330,6 +411,17 @@ mod tests {
         assert_eq!(arch_of("aarch64\n64\nrunner-0"), "aarch64");
         assert_eq!(arch_of("aarch64\n32\n"), "armv7");
         assert_eq!(arch_of("x86_64\n64\n"), "x86_64");
+    }
+
+    #[test]
+    fn what_is_free_is_read_from_df() {
+        let free_of =
+            |text: &str| free(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        let df = "x86_64 64 runner-0 Filesystem 1024-blocks Used Available Capacity Mounted on\n\
+                  /dev/block/dm-50 112923648 90338918 22453658 81% /data/user/0";
+        assert_eq!(free_of(df), Some(Bytes(22_453_658 * 1024)));
+        assert_eq!(free_of("tmpfs 10 10 0 100% /tmp"), Some(Bytes(0)));
+        assert_eq!([free_of("x86_64 64"), free_of("- - - -% /x"), free_of("9%")], [None; 3]);
     }
 
     #[test]

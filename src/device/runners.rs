@@ -74,7 +74,7 @@ impl Runners {
 }
 
 /// One name for each kind of processor.
-fn plain(arch: &str) -> &str {
+pub(super) fn plain(arch: &str) -> &str {
     match arch {
         "arm64" => "aarch64",
         "amd64" => "x86_64",

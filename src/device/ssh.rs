@@ -123,6 +123,12 @@ impl Ssh {
     }
 }
 
+/// Did somebody answer, but not in time? A host that is not there would not be reached the second time
+/// either.
+fn is_slow(complaint: &str) -> bool {
+    complaint.contains("timed out") && !complaint.contains("connect to host")
+}
+
 /// The process that holds the shared connection.
 struct Master {
     process: ChildProcess,
@@ -156,7 +162,7 @@ impl Shell for Ssh {
         }
         *master = None;
         let opened = match self.open(&[]) {
-            Err(DeviceError::Absent { complaint, .. }) if complaint.contains("timed out") => {
+            Err(DeviceError::Absent { complaint, .. }) if is_slow(&complaint) => {
                 self.open(&PATIENT)
             }
             other => other,
@@ -182,5 +188,28 @@ impl Shell for Ssh {
 
     fn lock_folder(&self) -> &'static str {
         "/tmp"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As OpenSSH 9.2 says it.
+    #[test]
+    fn only_a_board_that_answers_is_asked_again_with_patience() {
+        for slow in [
+            "Connection timed out during banner exchange",
+            "Connection to 10.0.0.7 port 22 timed out",
+        ] {
+            assert!(is_slow(slow), "{slow}");
+        }
+        for gone in [
+            "ssh: connect to host 10.0.0.7 port 22: Connection timed out",
+            "ssh: connect to host 10.0.0.7 port 22: Connection refused",
+            "Permission denied (publickey).",
+        ] {
+            assert!(!is_slow(gone), "{gone}");
+        }
     }
 }

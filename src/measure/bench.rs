@@ -21,6 +21,8 @@ use crate::device::DeviceError;
 use crate::device::Runner;
 use crate::device::Transport;
 
+use super::care::blamed;
+use super::care::ensure_usable;
 use super::error::MeasureError;
 use super::error::NO_MODEL;
 use super::gates::Gated;
@@ -61,6 +63,8 @@ pub struct Bench {
 /// What [`Bench::measure_watched`] tells while it measures.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
+    /// The reference model is measured first: at the first use, each hour, and after a fault.
+    Reference,
     /// A launch begins.
     Launch {
         /// Launches that are done.
@@ -112,6 +116,16 @@ impl Bench {
         runtime: &str,
         threads: usize,
     ) -> Result<Self, MeasureError> {
+        ensure_usable(&*transport)?;
+        let opened = Bench::open_even_in_quarantine(transport.clone(), runtime, threads);
+        opened.map_err(|error| blamed(&*transport, error))
+    }
+
+    pub(super) fn open_even_in_quarantine(
+        transport: Arc<dyn Transport>,
+        runtime: &str,
+        threads: usize,
+    ) -> Result<Self, MeasureError> {
         let hello = greet(&*transport)?;
         let runtime = choose(&hello, &transport.address(), runtime)?;
         let (baseline, noise) = (Vec::new(), NoiseLearner::default());
@@ -147,6 +161,14 @@ impl Bench {
     pub fn with_gates(mut self, gates: Gates) -> Self {
         self.gates = gates;
         self
+    }
+
+    pub(super) fn transport(&self) -> &dyn Transport {
+        &*self.transport
+    }
+
+    pub(super) fn threads(&self) -> usize {
+        self.threads
     }
 
     /// What the device said of itself.
@@ -190,6 +212,35 @@ impl Bench {
         plan: &Plan,
         watch: &mut dyn FnMut(&Progress),
     ) -> Result<Measurement, MeasureError> {
+        self.prepare(watch)?;
+        let result = self.measure_whole(model, plan, watch);
+        let measurement = self.judged(result, watch)?;
+        self.noise.learn(&measurement);
+        Ok(measurement)
+    }
+
+    /// One visit to the device; another one if somebody has emptied its folder: then everything is
+    /// brought there again.
+    pub(super) fn measure_whole(
+        &self,
+        model: &Path,
+        plan: &Plan,
+        watch: &mut dyn FnMut(&Progress),
+    ) -> Result<Measurement, MeasureError> {
+        match self.measure_in_one_visit(model, plan, watch) {
+            Err(MeasureError::Device { source, .. }) if source.is_missing_runner() => {
+                self.measure_in_one_visit(model, plan, watch)
+            }
+            result => result,
+        }
+    }
+
+    fn measure_in_one_visit(
+        &self,
+        model: &Path,
+        plan: &Plan,
+        watch: &mut dyn FnMut(&Progress),
+    ) -> Result<Measurement, MeasureError> {
         let file = read(model)?;
         let mut visit = self.visit(model, &file, plan)?;
         let mut measurement = self.least_noisy(&mut visit, plan, watch)?;
@@ -207,7 +258,6 @@ impl Bench {
             let launch = patience.with(|| self.time(&file.path, placed, &long))?;
             measurement.sustained = Sustained::of(&launch.timed);
         }
-        self.noise.learn(&measurement);
         Ok(measurement)
     }
 
@@ -279,17 +329,20 @@ impl Bench {
         loop {
             self.keep(visit)?;
             let now = visit.patience.with(|| greet(&*self.transport))?.conditions;
-            self.gates.power(&device, &now, gated)?;
             let waited = start.elapsed();
-            let Some((heat, limit_c)) = self.gates.too_hot(&now, gated) else {
-                gated.waited_s = waited.as_secs_f64();
-                return Ok(());
-            };
-            if waited >= wait {
-                return Err(MeasureError::TooHot { device, heat, limit_c, waited });
+            match self.gates.pass(&device, &now, gated) {
+                Err(MeasureError::TooHot { heat, limit_c, .. }) if waited < wait => {
+                    watch(&Progress::Cooling { heat, limit_c, waited });
+                    thread::sleep(pause);
+                }
+                Err(MeasureError::TooHot { device, heat, limit_c, .. }) => {
+                    return Err(MeasureError::TooHot { device, heat, limit_c, waited });
+                }
+                passed => {
+                    gated.waited_s = waited.as_secs_f64();
+                    return passed;
+                }
             }
-            watch(&Progress::Cooling { heat, limit_c, waited });
-            thread::sleep(pause);
         }
     }
 
@@ -314,6 +367,7 @@ impl Bench {
             sustained: None,
             agreement: None,
             per_op: None,
+            slower: None,
             launches,
             memory: Vec::new(),
             baseline: self.baseline.clone(),
@@ -437,7 +491,7 @@ impl Progress {
     }
 }
 
-fn greet(transport: &dyn Transport) -> Result<Hello, MeasureError> {
+pub(super) fn greet(transport: &dyn Transport) -> Result<Hello, MeasureError> {
     let answer = Runner::launch(transport).and_then(|mut r| r.ask(Task::Hello, HELLO_TIMEOUT));
     let name = NO_MODEL;
     match answer.map_err(|source| MeasureError::Device { model: name.to_owned(), source })? {
@@ -519,7 +573,7 @@ impl Patience {
     /// Makes a launch, and once more if it crashed and none did before.
     fn with<T>(&mut self, launch: impl Fn() -> Result<T, MeasureError>) -> Result<T, MeasureError> {
         match launch() {
-            Err(error) if error.is_transient() && self.crashes == 0 && !is_hung(&error) => {
+            Err(error) if error.is_transient() && self.crashes == 0 && !is_final(&error) => {
                 self.crashes += 1;
                 launch()
             }
@@ -528,9 +582,14 @@ impl Patience {
     }
 }
 
-/// Waiting as long again would tell nothing new.
-fn is_hung(error: &MeasureError) -> bool {
-    matches!(error, MeasureError::Device { source: DeviceError::Hung { .. }, .. })
+/// Waiting as long again would tell nothing new; and where there is no runner, no model is either.
+fn is_final(error: &MeasureError) -> bool {
+    match error {
+        MeasureError::Device { source, .. } => {
+            matches!(source, DeviceError::Hung { .. }) || source.is_missing_runner()
+        }
+        _ => false,
+    }
 }
 
 fn unexpected(transport: &dyn Transport, model: &str, answer: &Answer) -> MeasureError {

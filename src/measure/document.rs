@@ -50,6 +50,7 @@ pub struct Document<'a> {
     sustained: Option<&'a Sustained>,
     outputs: Option<&'a Agreement>,
     per_op: Option<&'a [OpTime]>,
+    reference_slower: Option<f64>,
     facts: &'a Facts,
     noise: Noise,
     launches: Vec<Launch>,
@@ -110,6 +111,8 @@ struct Read {
     outputs: Option<Agreement>,
     #[serde(default)]
     per_op: Option<Vec<OpTime>>,
+    #[serde(default)]
+    reference_slower: Option<f64>,
     facts: Facts,
     noise: Noise,
     launches: Vec<Launch>,
@@ -184,6 +187,7 @@ impl Measurement {
             sustained: self.sustained.as_ref(),
             outputs: self.agreement.as_ref(),
             per_op: self.per_op.as_deref(),
+            reference_slower: self.slower,
             facts: &self.facts,
             noise: self.noise,
             launches: self.launches.iter().map(without_samples).collect(),
@@ -221,6 +225,7 @@ impl Measurement {
             sustained: read.sustained,
             agreement: read.outputs,
             per_op: read.per_op,
+            slower: read.reference_slower,
             launches: read.launches.into_iter().zip(read.samples_us).map(with_samples).collect(),
             memory: read.memory_launches,
             baseline: read.baseline_launches,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::device::DeviceError;
+use crate::units::Bytes;
 
 use super::gates::Heat;
 
@@ -77,6 +78,33 @@ pub enum MeasureError {
         device: String,
     },
 
+    /// Nearly nothing fits on the device any more.
+    #[error("{free} are free on {device}, {least} are wanted")]
+    NoSpace {
+        /// Address of the device.
+        device: String,
+        /// What is free where models are put.
+        free: Bytes,
+        /// What is wanted.
+        least: Bytes,
+    },
+
+    /// Not even the reference model runs.
+    #[error(
+        "the reference model does not run on {device}: {reason} (fault {faults}; after {most} in a \
+         row the device is not used any more)"
+    )]
+    Unfit {
+        /// Address of the device.
+        device: String,
+        /// Faults in a row, this one included.
+        faults: u32,
+        /// Faults from which on it is in quarantine.
+        most: u32,
+        /// Why it does not.
+        reason: String,
+    },
+
     /// The device, its runner or the model failed.
     #[error("cannot measure `{model}`")]
     Device {
@@ -101,6 +129,12 @@ impl MeasureError {
             Self::LowBattery { .. } | Self::NotCharging { .. } => {
                 Some("connect its charger, to a port that gives enough")
             }
+            Self::NoSpace { .. } => {
+                Some("make room there, or name another `workdir` for the device")
+            }
+            Self::Unfit { .. } => {
+                Some("start the device anew; `citronade devices check NAME` tries it")
+            }
             Self::Model { .. } | Self::NoRuntime { .. } => None,
         }
     }
@@ -112,6 +146,8 @@ impl MeasureError {
             Self::Model { .. }
             | Self::NotWritten { .. }
             | Self::NoRuntime { .. }
+            | Self::NoSpace { .. }
+            | Self::Unfit { .. }
             | Self::Device { .. } => false,
         }
     }
@@ -120,7 +156,11 @@ impl MeasureError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Device { source, .. } => source.is_transient(),
-            Self::TooHot { .. } | Self::LowBattery { .. } | Self::NotCharging { .. } => true,
+            Self::TooHot { .. }
+            | Self::LowBattery { .. }
+            | Self::NotCharging { .. }
+            | Self::NoSpace { .. }
+            | Self::Unfit { .. } => true,
             Self::Model { .. } | Self::NotWritten { .. } | Self::NoRuntime { .. } => false,
         }
     }
@@ -137,15 +177,18 @@ impl MeasureError {
             | Self::TooHot { .. }
             | Self::LowBattery { .. }
             | Self::NotCharging { .. }
+            | Self::NoSpace { .. }
+            | Self::Unfit { .. }
             | Self::Device { .. } => false,
         }
     }
 
-    /// Whether waiting may help: no room on the host, a device that is away, taken, too hot or too
-    /// low on its battery.
+    /// Whether waiting may help: no room on the host, a device that is away, taken, full, too hot,
+    /// too low on its battery, or so unwell that not even the reference model runs.
     pub fn may_pass(&self) -> bool {
         let is_away = match self {
             Self::Device { source, .. } => source.is_away(),
+            Self::NoSpace { .. } | Self::Unfit { .. } => true,
             _ => false,
         };
         is_away || self.is_full() || self.is_a_closed_gate()
@@ -159,7 +202,9 @@ impl MeasureError {
             | Self::NoRuntime { .. }
             | Self::TooHot { .. }
             | Self::LowBattery { .. }
-            | Self::NotCharging { .. } => true,
+            | Self::NotCharging { .. }
+            | Self::NoSpace { .. }
+            | Self::Unfit { .. } => true,
             Self::Model { .. } => false,
         }
     }
@@ -173,7 +218,9 @@ impl MeasureError {
             | Self::NoRuntime { .. }
             | Self::TooHot { .. }
             | Self::LowBattery { .. }
-            | Self::NotCharging { .. } => false,
+            | Self::NotCharging { .. }
+            | Self::NoSpace { .. }
+            | Self::Unfit { .. } => false,
         }
     }
 }

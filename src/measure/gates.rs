@@ -100,6 +100,28 @@ impl Gates {
         *self == Gates::default()
     }
 
+    /// For somebody who waits by other means: a device that is too hot is refused at once.
+    pub fn without_waiting(self) -> Self {
+        Gates { wait: Some(Duration::ZERO), ..self }
+    }
+
+    /// Refuses a device that is in no state to begin.
+    pub(super) fn pass(
+        &self,
+        device: &str,
+        now: &Conditions,
+        gated: &mut Gated,
+    ) -> Result<(), MeasureError> {
+        self.power(device, now, gated)?;
+        match self.too_hot(now, gated) {
+            None => Ok(()),
+            Some((heat, limit_c)) => {
+                let (device, waited) = (device.to_owned(), Duration::ZERO);
+                Err(MeasureError::TooHot { device, heat, limit_c, waited })
+            }
+        }
+    }
+
     /// Is there anything to look at before the first launch?
     pub(super) fn look_before(&self) -> bool {
         self.start_limit().is_some() || self.battery_min_percent.is_some() || self.require_charging
@@ -111,7 +133,7 @@ impl Gates {
     }
 
     /// The limit to begin, and the hottest zone if that is above it.
-    pub(super) fn too_hot(&self, now: &Conditions, gated: &mut Gated) -> Option<(Heat, f64)> {
+    fn too_hot(&self, now: &Conditions, gated: &mut Gated) -> Option<(Heat, f64)> {
         self.above(self.start_limit(), now, gated)
     }
 
@@ -122,12 +144,7 @@ impl Gates {
     }
 
     /// Refuses a battery that is too low, or does not charge.
-    pub(super) fn power(
-        &self,
-        device: &str,
-        now: &Conditions,
-        gated: &mut Gated,
-    ) -> Result<(), MeasureError> {
+    fn power(&self, device: &str, now: &Conditions, gated: &mut Gated) -> Result<(), MeasureError> {
         let battery = now.battery.unwrap_or_default();
         if let Some(limit) = self.battery_min_percent {
             match battery.percent {

@@ -34,13 +34,33 @@ impl Hold {
     ///
     /// [`DeviceError::Busy`] with who has it, and every error of a launch.
     pub fn take(transport: &dyn Transport, longest: Duration) -> Result<Self, DeviceError> {
+        Hold::take_within(transport, longest, WAIT)
+    }
+
+    /// As [`take`](Self::take), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As for [`take`](Self::take).
+    pub(super) fn take_at_once(
+        transport: &dyn Transport,
+        longest: Duration,
+    ) -> Result<Self, DeviceError> {
+        Hold::take_within(transport, longest, Duration::ZERO)
+    }
+
+    fn take_within(
+        transport: &dyn Transport,
+        longest: Duration,
+        wait: Duration,
+    ) -> Result<Self, DeviceError> {
         // A launch that crashes is made once more before the lock is renewed.
         let lease = 2 * longest + LEASE;
         let Some(folder) = transport.lock_folder() else {
             return Ok(Hold { runner: None, folder: String::new(), lease });
         };
         let mut hold = Hold { runner: Some(Runner::launch(transport)?), folder, lease };
-        hold.ask(WAIT)?;
+        hold.ask(wait)?;
         Ok(hold)
     }
 

@@ -57,6 +57,9 @@ pub struct Measurement {
     /// What each operation took, if that was asked for: in a launch of its own, and not for comparing
     /// models.
     pub per_op: Option<Vec<OpTime>>,
+    /// How many times as long as usual the reference model took on the device, if that is out of
+    /// the ordinary.
+    pub slower: Option<f64>,
     /// Launches in their order.
     pub launches: Vec<Launch>,
     /// Memory of the model, a launch each.
@@ -255,6 +258,7 @@ pub(super) mod tests {
             sustained: None,
             agreement: None,
             per_op: None,
+            slower: None,
             launches: (0..10).map(launch).collect(),
             memory: Vec::new(),
             baseline: Vec::new(),

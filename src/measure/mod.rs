@@ -7,9 +7,13 @@
 //! says how much that is at least; [`Gates`] say what state the device must be in. What is noisy is
 //! measured again a few times, and the least noisy attempt kept, never a mean of them.
 //!
+//! Where the transport has a ledger, the bench looks after the device: a reference model runs at the
+//! first use, each hour and after any fault, and says whose fault a crash was.
+//!
 //! Whoever measures sees to it that nothing else runs on the device meanwhile.
 mod agreement;
 mod bench;
+mod care;
 mod document;
 mod drift;
 mod error;
@@ -18,8 +22,10 @@ mod hold;
 mod measurement;
 mod plan;
 mod plausible;
+mod reference;
 mod repeat;
 mod spread;
+mod survey;
 mod sustained;
 mod verdict;
 
@@ -27,6 +33,8 @@ pub use agreement::Agreement;
 pub use bench::Bench;
 pub use bench::Progress;
 pub use bench::measure;
+pub use care::Checked;
+pub use care::check;
 pub use document::Document;
 pub use document::Latency;
 pub use document::ReadMeasurementError;
@@ -45,5 +53,8 @@ pub use plan::Level;
 pub use plan::Minimum;
 pub use plan::Plan;
 pub use repeat::Noise;
+pub use survey::Survey;
+pub use survey::survey;
 pub use sustained::Sustained;
 pub use verdict::Verdict;
+pub use verdict::slower_in_words;

@@ -121,7 +121,10 @@ fn ensure_conditions(conditions: &Conditions) -> Result<(), String> {
         percent.map_or(Ok(()), |p| ensure_within("a battery in percent", p, 0.0, 100.0))?;
         celsius.map_or(Ok(()), |c| ensure_within("a battery in °C", c, -100.0, 200.0))?;
     }
-    conditions.governor.as_ref().map_or(Ok(()), |name| ensure_short("governor", name))
+    let uptime_s = conditions.uptime_s.unwrap_or(0.0);
+    ensure_within("uptime_s", uptime_s, 0.0, MOST_TICKS as f64)?;
+    let mut governors = conditions.governors.iter().flatten().chain(&conditions.governor);
+    governors.try_for_each(|name| ensure_short("governor", name))
 }
 
 fn ensure_within(what: &str, value: f64, least: f64, most: f64) -> Result<(), String> {
@@ -190,6 +193,8 @@ mod tests {
         check_refused(|t| t.threads = 0, "threads is 0");
         check_refused(|t| t.runtime_version = "x".repeat(5000), "runtime_version has 5000");
         check_refused(|t| t.before.governor = Some("a\x1b[2J".into()), "governor");
+        check_refused(|t| t.before.governors = Some(vec!["a\x07".into()]), "governor");
+        check_refused(|t| t.before.uptime_s = Some(f64::NAN), "uptime_s");
         check_refused(|t| t.before.clocks_mhz = Some(vec![1e300]), "a clock");
         check_refused(
             |t| t.before.temperatures_c = Some(vec![("cpu".into(), 1e9)]),

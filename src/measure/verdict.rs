@@ -192,7 +192,13 @@ fn elapsed(m: &Measurement) -> Option<(u64, u64, f64)> {
 
 /// What a reader should know but is no reason to distrust the samples.
 fn told(m: &Measurement) -> impl Iterator<Item = String> {
-    outliers(m).into_iter().chain(unsettled(m)).chain(threads(m)).chain(blind(m))
+    let told = outliers(m).into_iter().chain(unsettled(m)).chain(threads(m)).chain(blind(m));
+    told.chain(m.slower.map(slower_in_words))
+}
+
+/// The device is slower than it usually is, by the reference model.
+pub fn slower_in_words(slower: f64) -> String {
+    format!("the reference model took {slower:.1}x what it takes on this device")
 }
 
 fn outliers(m: &Measurement) -> Option<String> {

@@ -8,6 +8,7 @@ mod data;
 mod device;
 mod engine;
 mod graph;
+mod health;
 mod latency;
 mod measure;
 mod morphisms;

@@ -26,6 +26,7 @@ use citronade::device::Transport;
 use citronade::measure::Bench;
 use citronade::measure::Level;
 use citronade::measure::Plan;
+use citronade::measure::Progress;
 use citronade::measure::Verdict;
 
 use crate::device::AGENT;
@@ -334,7 +335,7 @@ fn a_phone_that_does_not_know_this_computer_is_told_with_the_way_out() {
     let device = remote(adb(&server, &phone), &Folder::of_phone(&phone));
     let error = Runner::launch(&device).map(|_| ()).unwrap_err();
     let DeviceError::Absent { absence, complaint, .. } = &error else { panic!("{error:?}") };
-    assert_eq!(*absence, Absence::NotLetIn, "{complaint}");
+    assert_eq!(*absence, Absence::PhoneNotLetIn, "{complaint}");
     let nowhere = Adb::new("no-such-phone").unwrap();
     let nowhere = server.variables().into_iter().fold(nowhere, |a, (n, v)| a.with_variable(n, v));
     let error = nowhere.prepare().unwrap_err();
@@ -371,16 +372,38 @@ fn what_a_login_shell_says_first_is_no_answer() {
 }
 
 #[test]
-fn a_folder_that_was_emptied_ends_a_search_and_is_filled_again_by_the_next() {
+fn a_folder_that_was_emptied_is_filled_again_and_no_model_is_blamed() {
     let Some(board) = Board::start() else { return };
     let folder = Folder::of_board(&board);
-    let device = remote(board.ssh(), &folder);
-    let hello = |device: &dyn Transport| Runner::launch(device)?.ask(Task::Hello, PATIENCE);
-    hello(&device).unwrap();
+    let device = Arc::new(remote(board.ssh(), &folder));
+    let hello = || Runner::launch(&*device)?.ask(Task::Hello, PATIENCE);
+    hello().unwrap();
     fs::remove_dir_all(&folder.here).unwrap();
-    let error = hello(&device).unwrap_err();
+    let error = hello().unwrap_err();
     assert!(error.concerns_every_model() && !error.is_the_models_fault(), "{error:?}");
-    hello(&remote(board.ssh(), &folder)).unwrap();
+    hello().unwrap();
+
+    let mut bench = Bench::open(device.clone(), "tract", 1).unwrap();
+    let (_folder, path) = models::file(TINY_MODEL);
+    let plan = Plan::of(Level::Screen);
+    // Before a measurement, and amid one, when the model is there already.
+    fs::remove_dir_all(&folder.here).unwrap();
+    bench.measure(&path, &plan).unwrap();
+    let mut launches = 0;
+    let mut empty_once = |progress: &Progress| {
+        if matches!(progress, Progress::Launch { done: 2, .. }) {
+            launches += 1;
+            if launches == 1 {
+                // The lock is in it, too.
+                let runners = fs::read_dir(&folder.here).unwrap().map(|e| e.unwrap().path());
+                runners
+                    .filter(|p| !p.ends_with("citronade.lock"))
+                    .for_each(|path| fs::remove_file(path).unwrap());
+            }
+        }
+    };
+    let m = bench.measure_watched(&path, &plan, &mut empty_once).unwrap();
+    assert_eq!((m.launches.len(), launches), (plan.launches as usize, 2));
 }
 
 #[test]
@@ -400,7 +423,8 @@ fn a_phone_of_another_kind_needs_another_runner() {
     let phone = Phone::start();
     phone.set_machine("riscv64");
     let device = remote(adb(&server, &phone), &Folder::of_phone(&phone));
-    assert_eq!(device.look().unwrap(), "riscv64");
+    let error = device.look().unwrap_err();
+    assert!(error.to_string().contains("the device is riscv64"), "{error}");
     let error = Runner::launch(&device).map(|_| ()).unwrap_err();
     assert!(matches!(error, DeviceError::WrongRunner { .. }), "{error:?}");
 }

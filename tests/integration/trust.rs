@@ -183,7 +183,7 @@ fn a_hot_device_is_waited_for() {
     assert!(gated.waited_s > 0.0 && gated.stopped.is_none() && gated.unknown.is_empty());
     let heat = |progress: &Progress| match progress {
         Progress::Cooling { heat, limit_c, .. } => Some((heat.celsius, *limit_c)),
-        Progress::Launch { .. } | Progress::Again { .. } => None,
+        Progress::Reference | Progress::Launch { .. } | Progress::Again { .. } => None,
     };
     let waits: Vec<_> = told.iter().filter_map(heat).collect();
     assert_eq!(waits, [(60.0, 50.0), (55.0, 50.0)]);

@@ -10,6 +10,8 @@ pub fn citronade(folder: &Path, args: &[&str]) -> Command {
     command.current_dir(folder).args(args).stdin(Stdio::null());
     // Measurements of other tests need not be waited for.
     command.env("CITRONADE_LOCK_DIR", folder);
+    // What they learn of this machine's health neither.
+    command.env("CITRONADE_STATE_DIR", folder.join("state"));
     command
 }
 

@@ -77,15 +77,30 @@ impl Board {
 
     /// With the key `identity` and the known hosts in the file `known`.
     pub fn ssh_as(&self, identity: &str, known: &str) -> Ssh {
+        let ssh = Ssh::new("127.0.0.1", Some(self.port)).unwrap();
+        self.options(identity, known).into_iter().fold(ssh, Ssh::with_option)
+    }
+
+    /// The same as options of `ssh`, for a shell.
+    pub fn configuration(&self, identity: &str, known: &str) -> String {
+        self.options(identity, known).map(|option| format!("-o '{option}'")).join(" ")
+    }
+
+    fn options(&self, identity: &str, known: &str) -> [String; 6] {
         let at = |name: &str| self.home.path().join(name).display().to_string();
-        Ssh::new("127.0.0.1", Some(self.port))
-            .unwrap()
-            .with_option(format!("IdentityFile={}", at(identity)))
-            .with_option("IdentitiesOnly=yes")
-            .with_option("IdentityAgent=none")
-            .with_option(format!("UserKnownHostsFile={}", at(known)))
-            .with_option("GlobalKnownHostsFile=none")
-            .with_option("StrictHostKeyChecking=yes")
+        [
+            format!("IdentityFile={}", at(identity)),
+            "IdentitiesOnly=yes".to_owned(),
+            "IdentityAgent=none".to_owned(),
+            format!("UserKnownHostsFile={}", at(known)),
+            "GlobalKnownHostsFile=none".to_owned(),
+            "StrictHostKeyChecking=yes".to_owned(),
+        ]
+    }
+
+    /// Where it listens, on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// A folder of its own.

@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use super::FOLDER;
 use super::cable::Cable;
 
-/// `getprop`, `dumpsys` and `uname` of the phone.
+/// `getprop`, `dumpsys`, `df` and `uname` of the phone.
 const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/support/adbd/bin");
 
 /// A phone as those see it who talk to it.
@@ -90,6 +90,19 @@ impl Device {
             .env("TMPDIR", folder)
             .process_group(0);
         shell
+    }
+
+    /// A request to the runner, with texts that begin with a path of the phone naming it here; other
+    /// data as it is.
+    pub fn request(&self, data: Vec<u8>) -> Vec<u8> {
+        let [there, here] = [FOLDER.to_owned(), self.local(FOLDER).display().to_string()]
+            .map(|path| format!("\"{path}"));
+        match str::from_utf8(&data) {
+            Ok(text) if text.starts_with("{\"protocol\"") => {
+                text.replace(&there, &here).into_bytes()
+            }
+            _ => data,
+        }
     }
 
     /// Starts what [`end`](Self::end) ends.

@@ -1,7 +1,7 @@
 //! A phone for the real `adb`: the device's half of the adb protocol, over TCP, on this machine.
 //!
 //! Commands run on the host, with `/data/local/tmp` in a folder of its own and with `getprop`,
-//! `dumpsys` and `uname` answering for the phone. There is no Android and no other processor in
+//! `dumpsys`, `df` and `uname` answering for the phone. There is no Android and no other processor in
 //! it: what it proves is how `adb` behaves, also when the cable is pulled.
 mod cable;
 mod device;
@@ -38,6 +38,9 @@ const THERMAL_SERVICE: &str = include_str!("answers/thermalservice");
 /// In the form of Android 14; the temperature is in tenths of a degree.
 const BATTERY: &str = include_str!("answers/battery");
 
+/// The lines of Android 14 about the screen.
+const POWER: &str = "POWER MANAGER (dumpsys power)\n\nPower Manager State:\n  mWakefulness=Awake\n";
+
 /// Kinds of `AUTH`.
 const TOKEN: u32 = 1;
 const SIGNATURE: u32 = 2;
@@ -67,6 +70,8 @@ impl Phone {
         }
         phone.set_service("thermalservice", THERMAL_SERVICE);
         phone.set_service("battery", BATTERY);
+        phone.set_service("power", POWER);
+        phone.set_free(1_000_000_000);
         phone
     }
 
@@ -98,6 +103,11 @@ impl Phone {
     /// The answer of `uname -m`, in place of the host's.
     pub fn set_machine(&self, name: &str) {
         self.device.set_answer("machine", &format!("{name}\n"));
+    }
+
+    /// What `df` says is free, in bytes.
+    pub fn set_free(&self, bytes: u64) {
+        self.device.set_answer("free", &(bytes / 1024).to_string());
     }
 
     /// What every command says on standard output before anything of its own.

@@ -12,6 +12,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ChildStdin;
 use std::process::ExitStatus;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::thread;
 
@@ -47,7 +48,7 @@ impl Service {
     /// When the host closes the stream, the pipes of the command close and nothing else happens.
     /// A real phone also sends SIGHUP to the shell, which reaches neither what the shell has
     /// started nor what ignores it.
-    pub fn run(self, device: &Device, inbox: Inbox, outbox: Outbox) -> io::Result<()> {
+    pub fn run(self, device: &Arc<Device>, inbox: Inbox, outbox: Outbox) -> io::Result<()> {
         let output = Output { has_packets: self.has_packets, outbox: Mutex::new(outbox) };
         let ((stdout, its_stdout), (stderr, mut its_stderr)) = (io::pipe()?, io::pipe()?);
         if !self.has_packets {
@@ -59,7 +60,8 @@ impl Service {
             device.spawn(&mut shell)?
         };
         let stdin = child.stdin.take().expect("asked for above");
-        thread::spawn(move || feed(inbox, self.has_packets, stdin));
+        let phone = device.clone();
+        thread::spawn(move || feed(&phone, inbox, self.has_packets, stdin));
         let garbage = device.garbage();
         if !garbage.is_empty() {
             output.send(STDOUT, &garbage)?;
@@ -108,12 +110,12 @@ impl Output {
 }
 
 /// Passes on what the host sends; what nobody reads is taken from it all the same.
-fn feed(mut inbox: Inbox, has_packets: bool, stdin: ChildStdin) {
+fn feed(device: &Device, mut inbox: Inbox, has_packets: bool, stdin: ChildStdin) {
     let mut stdin = Some(stdin);
     let next = if has_packets { next_packet } else { next_piece };
     while let Ok((kind, data)) = next(&mut inbox) {
         let is_over = match (kind, &mut stdin) {
-            (STDIN, Some(stdin)) => stdin.write_all(&data).is_err(),
+            (STDIN, Some(stdin)) => stdin.write_all(&device.request(data)).is_err(),
             (kind, _) => kind == CLOSE_STDIN,
         };
         if is_over {
