@@ -1,5 +1,9 @@
 //! The runtimes of this device.
 use std::path::Path;
+#[cfg(feature = "ort")]
+use std::path::PathBuf;
+#[cfg(feature = "ort")]
+use std::sync::LazyLock;
 
 use super::metronome::Metronome;
 use super::protocol::RuntimeFacts;
@@ -75,9 +79,11 @@ fn open_ort(library: Option<&Path>, provider: &str) -> Result<Box<dyn Runtime>, 
 }
 
 #[cfg(feature = "ort")]
-fn find_ort() -> Result<std::path::PathBuf, RuntimeError> {
-    let places = super::discovery::Places::of_this_process();
-    places.find().map_err(|reason| RuntimeError::Missing { reason })
+fn find_ort() -> Result<PathBuf, RuntimeError> {
+    // Once: a process in its sandbox cannot ask Python again.
+    static FOUND: LazyLock<Result<PathBuf, String>> =
+        LazyLock::new(|| super::discovery::Places::of_this_process().find());
+    FOUND.clone().map_err(|reason| RuntimeError::Missing { reason })
 }
 
 #[cfg(not(feature = "ort"))]

@@ -19,7 +19,6 @@ use ort::value::ValueType;
 
 use serde::Deserialize;
 
-use super::external;
 use super::inputs::Element;
 use super::inputs::Fill;
 use super::inputs::InputSpec;
@@ -31,6 +30,8 @@ use super::runtime::Loaded;
 use super::runtime::Runtime;
 use super::runtime::RuntimeError;
 use super::runtime::Source;
+use super::sandbox;
+use super::scan;
 use crate::stats::median;
 
 /// ONNX Runtime with one execution provider; what that cannot do, the CPU does.
@@ -128,7 +129,7 @@ impl Runtime for OnnxRuntime {
     }
 
     fn check(&self, model: Source<'_>) -> Result<(), RuntimeError> {
-        external::read(model).map(drop)
+        scan::check(model)
     }
 
     fn per_op(
@@ -137,7 +138,8 @@ impl Runtime for OnnxRuntime {
         threads: usize,
         runs: u32,
     ) -> Result<Vec<OpTime>, RuntimeError> {
-        let prefix = std::env::temp_dir().join(format!("citronade-{}", std::process::id()));
+        let folder = sandbox::scratch();
+        let prefix = folder.join("profile");
         let mut model = self.loaded(model, threads, Some(&prefix))?;
         model.prepare(Fill::Scattered.tensors(&model.inputs)?)?;
         for _ in 0..2 * runs {
@@ -146,7 +148,7 @@ impl Runtime for OnnxRuntime {
         let file = model.session.end_profiling().map_err(|e| failed("profile", &e))?;
         let text = std::fs::read_to_string(&file);
         // What is left behind there is the system's to remove.
-        std::fs::remove_file(&file).ok();
+        std::fs::remove_file(&file).and_then(|()| std::fs::remove_dir(&folder)).ok();
         op_times(&text?, runs as usize)
     }
 

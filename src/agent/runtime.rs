@@ -9,6 +9,7 @@ use super::protocol::MemoryUse;
 use super::protocol::OpTime;
 use super::protocol::Refusal;
 use super::protocol::RuntimeFacts;
+use super::scan::ScanError;
 
 /// An inference library.
 ///
@@ -120,12 +121,9 @@ pub enum RuntimeError {
     #[error("cannot read the model: {0}")]
     Unreadable(#[from] std::io::Error),
 
-    /// The model keeps its weights in other files.
-    #[error("tensor `{tensor}` is stored outside the model file; put the weights inside it")]
-    ExternalData {
-        /// The first such tensor.
-        tensor: String,
-    },
+    /// The model is not fit for any library to see.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
 
     /// The library refused the model, or failed at it.
     #[error("{runtime} cannot {doing} the model: {reason}")]
@@ -160,7 +158,7 @@ impl RuntimeError {
             Self::Inputs(InputError::Mismatch { .. }) => Refusal::Request,
             Self::Inputs(InputError::TooLarge { .. })
             | Self::Unreadable(_)
-            | Self::ExternalData { .. }
+            | Self::Scan(_)
             | Self::Model { .. }
             | Self::Element { .. } => Refusal::Model,
         }

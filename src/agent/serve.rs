@@ -59,7 +59,7 @@ pub fn serve(
 }
 
 /// One line without its end, cut after [`MAX_LINE`] bytes (the rest is skipped); `None` at the end.
-fn read_line(requests: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read_line(requests: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let limit = MAX_LINE as u64 + 1;
     if requests.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
@@ -87,7 +87,7 @@ fn encode(reply: &Reply) -> String {
 
 fn reply(line: &[u8], runtimes: &dyn Runtimes, lock: &mut Option<Lock>) -> Reply {
     match parse(line) {
-        Ok(Request { protocol, id, task }) => {
+        Ok(Request { protocol, id, task, .. }) => {
             Reply { protocol, id, answer: guarded(&task, runtimes, lock) }
         }
         Err(reason) => {
@@ -97,7 +97,7 @@ fn reply(line: &[u8], runtimes: &dyn Runtimes, lock: &mut Option<Lock>) -> Reply
     }
 }
 
-fn parse(line: &[u8]) -> Result<Request, String> {
+pub(super) fn parse(line: &[u8]) -> Result<Request, String> {
     if line.len() > MAX_LINE {
         return Err(format!("a request may have {MAX_LINE} bytes"));
     }
