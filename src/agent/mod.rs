@@ -9,6 +9,8 @@
 //! [`serve`] is the loop, [`main_loop`] the whole life of the process around it, [`Runtime`] the
 //! door to an inference library.
 mod android;
+#[cfg(feature = "ort")]
+mod assignment;
 mod conditions;
 #[cfg(feature = "ort")]
 mod discovery;
@@ -21,6 +23,7 @@ mod memory;
 mod metronome;
 #[cfg(feature = "ort")]
 mod onnx_runtime;
+mod outputs;
 mod protocol;
 #[cfg(feature = "ort")]
 mod provider;
@@ -56,6 +59,7 @@ pub use protocol::OpTime;
 pub use protocol::Outputs;
 pub use protocol::PROTOCOL;
 pub use protocol::PerOpRequest;
+pub use protocol::ProviderShare;
 pub use protocol::Refusal;
 pub use protocol::Reply;
 pub use protocol::Request;
@@ -63,6 +67,7 @@ pub use protocol::RunRequest;
 pub use protocol::RuntimeFacts;
 pub use protocol::Sampling;
 pub use protocol::Task;
+pub use protocol::Thinned;
 pub use protocol::TimeRequest;
 pub use protocol::Timed;
 pub use protocol::Warmup;

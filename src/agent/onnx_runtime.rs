@@ -19,12 +19,14 @@ use ort::value::ValueType;
 
 use serde::Deserialize;
 
+use super::assignment;
 use super::inputs::Element;
 use super::inputs::Fill;
 use super::inputs::InputSpec;
 use super::inputs::TensorData;
 use super::inputs::finite;
 use super::protocol::OpTime;
+use super::protocol::ProviderShare;
 use super::provider;
 use super::runtime::Loaded;
 use super::runtime::Runtime;
@@ -96,6 +98,7 @@ impl OnnxRuntime {
         let own = if self.provider == "xnnpack" { 1 } else { threads.max(1) };
         let builder = builder.with_intra_threads(own)?;
         let builder = builder.with_execution_providers(provider.as_slice())?;
+        let builder = builder.with_config_entry(assignment::RECORD, "1")?;
         let mut builder = builder.with_inter_threads(1)?;
         if let Some(profile) = profile {
             builder = builder.with_profiling(profile)?;
@@ -224,6 +227,10 @@ impl Loaded for OrtModel {
 
     fn threads(&self) -> usize {
         self.threads
+    }
+
+    fn providers(&self) -> Option<Vec<ProviderShare>> {
+        assignment::of(&self.session)
     }
 
     fn prepare(&mut self, inputs: Vec<TensorData>) -> Result<(), RuntimeError> {

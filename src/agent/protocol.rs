@@ -370,6 +370,9 @@ pub struct Timed {
     /// What they took together, µs; 0 from an agent that keeps every one.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub timed_us: f64,
+    /// Who computes what, as ONNX Runtime tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub providers: Option<Vec<ProviderShare>>,
     /// Right before the first sample.
     pub before: Conditions,
     /// Right after the last.
@@ -396,6 +399,36 @@ pub struct Outputs {
     pub inputs: Vec<InputSpec>,
     /// One tensor an output, in the model's order.
     pub tensors: Vec<TensorData>,
+    /// What was left out of each tensor; empty if nothing was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thinned: Vec<Thinned>,
+}
+
+/// A tensor too long for a line: of its values every so many-th is there, and the last. What is
+/// finite among all of them is told in three numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Thinned {
+    /// From one value that was kept to the next.
+    pub stride: usize,
+    /// The least.
+    pub least: Option<f64>,
+    /// The most.
+    pub most: Option<f64>,
+    /// The mean.
+    pub mean: Option<f64>,
+    /// How many are not finite.
+    pub not_finite: usize,
+}
+
+/// What an execution provider of ONNX Runtime has to do for a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderShare {
+    /// As ONNX Runtime calls it, e.g. `XnnpackExecutionProvider`.
+    pub name: String,
+    /// Nodes of the graph that it computes.
+    pub nodes: u64,
+    /// Pieces in which it was given them.
+    pub partitions: u64,
 }
 
 fn is_zero(n: &u32) -> bool {
@@ -478,6 +511,16 @@ mod tests {
         );
         check_golden::<Reply>(r#"{"protocol":2,"id":1,"answer":"held"}"#);
         check_golden::<Reply>(r#"{"protocol":2,"id":1,"answer":{"busy":{"owner":"bob"}}}"#);
+    }
+
+    #[test]
+    fn lines_that_were_added_to_since_still_parse() {
+        check_golden::<Reply>(
+            r#"{"protocol":1,"id":2,"answer":{"outputs":{"inputs":[],"tensors":[],"thinned":[{"stride":3,"least":-1.5,"most":null,"mean":0.25,"not_finite":0}]}}}"#,
+        );
+        check_golden::<ProviderShare>(
+            r#"{"name":"XnnpackExecutionProvider","nodes":12,"partitions":3}"#,
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::inputs::InputSpec;
 use super::inputs::TensorData;
 use super::protocol::MemoryUse;
 use super::protocol::OpTime;
+use super::protocol::ProviderShare;
 use super::protocol::Refusal;
 use super::protocol::RuntimeFacts;
 use super::scan::ScanError;
@@ -91,6 +92,11 @@ pub trait Loaded {
 
     /// What the last run computed.
     fn outputs(&mut self) -> Result<Vec<TensorData>, RuntimeError>;
+
+    /// Who computes what, if the runtime has execution providers and tells.
+    fn providers(&self) -> Option<Vec<ProviderShare>> {
+        None
+    }
 
     /// What memory it takes, if that is not what this process takes.
     fn simulated_memory(&self) -> Option<MemoryUse> {
