@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use super::metronome::Metronome;
+use super::protocol::Job;
 use super::protocol::RuntimeFacts;
 use super::runtime::Runtime;
 use super::runtime::RuntimeError;
@@ -16,6 +17,20 @@ use super::tract::Tract;
 /// kernels), and [`Metronome`], which is not listed: it is asked
 /// for by those who know what it is.
 pub struct Installed;
+
+impl Installed {
+    /// Loads the library that `job` needs into this process, as long as it may read every file, and
+    /// starts nothing in it. Why it cannot be loaded is said when it is opened.
+    pub fn preload(job: &Job<'_>) {
+        #[cfg(feature = "ort")]
+        if job.runtime.split(':').next() == Some("ort") {
+            let library = job.library.map_or_else(find_ort, |l| Ok(l.to_owned()));
+            library.map(|library| ort::init_from(library).map(drop).ok()).ok();
+        }
+        #[cfg(not(feature = "ort"))]
+        let _ = job;
+    }
+}
 
 impl Runtimes for Installed {
     fn list(&self) -> Vec<RuntimeFacts> {

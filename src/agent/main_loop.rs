@@ -4,7 +4,6 @@ use std::io::BufReader;
 use std::io::PipeReader;
 use std::io::PipeWriter;
 use std::io::Read;
-use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::sync::mpsc::Sender;
@@ -14,7 +13,6 @@ use std::time::Duration;
 use super::android;
 use super::installed::Installed;
 use super::memory;
-use super::runtime::Runtimes;
 use super::sandbox;
 use super::serve::parse;
 use super::serve::read_line;
@@ -55,8 +53,7 @@ fn first() -> io::Result<Vec<u8>> {
     // What cannot be parsed is refused by the loop.
     let request = parse(&line).ok();
     if let Some((job, request)) = request.as_ref().and_then(|r| Some((r.task.job()?, r))) {
-        // It stays loaded; why it cannot be is said by the loop.
-        catch_unwind(|| Installed.open(job.runtime, job.library).is_ok()).ok();
+        Installed::preload(&job);
         android::start();
         sandbox::enter(&job, request.deadline_us);
     }

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -69,9 +70,7 @@ impl OnnxRuntime {
                 ort::MINOR_VERSION
             ),
         };
-        let builder = ort::init_from(library).map_err(|e| missing(e.to_string()))?;
-        let environment = builder.with_telemetry(false).build();
-        let environment = environment.map_err(|e| missing(e.to_string()))?;
+        let environment = environment(library).map_err(missing)?;
         let version = version_of(library, ort::info());
         let available = provider::available();
         if !available.iter().any(|name| name == provider) {
@@ -108,6 +107,17 @@ impl OnnxRuntime {
             Source::Bytes(bytes) => builder.commit_from_memory(bytes),
         }
     }
+}
+
+/// The one environment of this process: a second is refused even when the first is gone.
+fn environment(library: &Path) -> Result<Environment, String> {
+    static FIRST: OnceLock<Environment> = OnceLock::new();
+    if let Some(first) = FIRST.get() {
+        return Ok(first.clone());
+    }
+    let builder = ort::init_from(library).map_err(|e| e.to_string())?;
+    let environment = builder.with_telemetry(false).build().map_err(|e| e.to_string())?;
+    Ok(FIRST.get_or_init(|| environment).clone())
 }
 
 /// `1.32.0` from `libonnxruntime.so.1.32.0`, else from `rel-1.32.0` in the build information.

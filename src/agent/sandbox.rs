@@ -41,7 +41,9 @@ pub fn enter(job: &Job<'_>, deadline_us: f64) {
         #[cfg(target_os = "linux")]
         {
             let scratch = job.writes().then(scratch);
-            held.extend(files::confine(job, scratch.as_deref()).then_some("landlock"));
+            let was_alone = has_one_thread();
+            let is_confined = files::confine(job, scratch.as_deref()) && was_alone;
+            held.extend(is_confined.then_some("landlock"));
             held.extend(calls::confine().then_some("seccomp"));
         }
     }
@@ -60,6 +62,12 @@ pub fn scratch() -> PathBuf {
     // Whoever writes into it notices that it is not there.
     std::fs::create_dir(&folder).ok();
     folder
+}
+
+/// Threads that there are already would stay outside.
+#[cfg(target_os = "linux")]
+fn has_one_thread() -> bool {
+    std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1)
 }
 
 /// The soft limit sends `SIGXCPU`, the hard one a second later `SIGKILL`.

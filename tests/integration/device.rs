@@ -150,6 +150,17 @@ fn a_model_that_asks_for_512_gib_is_a_clear_error_and_the_next_one_runs() {
 }
 
 #[test]
+fn the_self_test_runs_every_runtime_that_is_ready_in_one_process() {
+    let said = Command::new(AGENT).arg("--self-test").output().unwrap();
+    let text = String::from_utf8(said.stdout).unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    for line in text.lines().filter(|line| !line.contains("not ready") && !line.contains("sandbox"))
+    {
+        assert!(line.contains("ran the built-in model"), "{text}");
+    }
+}
+
+#[test]
 fn a_process_that_loads_models_is_refused_all_else() {
     let said = Command::new(AGENT).arg("--self-test").output().unwrap();
     let said = String::from_utf8(said.stdout).unwrap();
@@ -170,12 +181,16 @@ fn a_process_that_loads_models_is_refused_all_else() {
 
 #[test]
 fn a_process_that_has_loaded_a_model_reads_no_other_file() {
-    let held = sandbox_of(&agent());
+    let held = sandbox_of(&agent(), "tract").unwrap();
     if !held.contains(&"landlock".to_owned()) {
         eprintln!("this kernel has no Landlock: not tried");
         return;
     }
     assert_eq!(held, ["memory", "cpu", "landlock", "seccomp"]);
+    match sandbox_of(&agent(), "ort") {
+        Ok(with_ort) => assert_eq!(with_ort, held),
+        Err(missing) => eprintln!("not tried on ONNX Runtime: {missing}"),
+    }
     let ((_a, first), (_b, other)) =
         (models::file(citronade::agent::TINY_MODEL), models::file(citronade::agent::TINY_MODEL));
     let mut runner = Runner::launch(&agent()).unwrap();
@@ -187,19 +202,21 @@ fn a_process_that_has_loaded_a_model_reads_no_other_file() {
 }
 
 /// What holds a process that times the tiny model.
-fn sandbox_of(transport: &dyn Transport) -> Vec<String> {
+fn sandbox_of(transport: &dyn Transport, runtime: &str) -> Result<Vec<String>, DeviceError> {
     let (_folder, path) = models::file(citronade::agent::TINY_MODEL);
     let warmup = Warmup { min_runs: 1, max_runs: 1, tolerance: 1.0, max_us: 1.0 };
-    let answer = Runner::launch(transport).unwrap().ask(timing(&path, warmup), PATIENCE).unwrap();
-    let Answer::Timed(timed) = answer else { panic!("no samples") };
-    timed.before.sandbox.unwrap()
+    let task = timing(&path, warmup, runtime);
+    let Answer::Timed(timed) = Runner::launch(transport)?.ask(task, PATIENCE)? else {
+        panic!("no samples")
+    };
+    Ok(timed.before.sandbox.unwrap())
 }
 
-fn timing(model: &Path, warmup: Warmup) -> Task {
+fn timing(model: &Path, warmup: Warmup, runtime: &str) -> Task {
     let sampling = Sampling { min: 1, max: 1, max_us: 1.0, enough: 0, min_us: 0.0, pace_us: 0.0 };
     Task::Time(TimeRequest {
         model: model.to_string_lossy().into_owned(),
-        runtime: "tract".into(),
+        runtime: runtime.to_owned(),
         library: None,
         threads: 1,
         warmup,
@@ -214,14 +231,16 @@ const FOREVER: Warmup =
 #[test]
 fn a_model_that_takes_more_processor_time_than_its_deadline_is_ended_and_named() {
     let (_folder, path) = models::file(citronade::agent::TINY_MODEL);
-    let request = Request { protocol: 1, id: 1, task: timing(&path, FOREVER), deadline_us: 1e5 };
+    let request =
+        Request { protocol: 1, id: 1, task: timing(&path, FOREVER, "tract"), deadline_us: 1e5 };
     let mut child =
         Command::new(AGENT).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     writeln!(stdin, "{}", serde_json::to_string(&request).unwrap()).unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(24), "SIGXCPU");
     let dies = script("read request; kill -XCPU $$");
-    let error = Runner::launch(&dies).unwrap().ask(timing(&path, FOREVER), PATIENCE).unwrap_err();
+    let error =
+        Runner::launch(&dies).unwrap().ask(timing(&path, FOREVER, "tract"), PATIENCE).unwrap_err();
     assert!(error.is_the_models_fault() && !error.is_transient(), "{error}");
     let expected = format!(
         "the runner on local used more than 121 s of processor time while it should time `{}`, \
