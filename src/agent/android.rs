@@ -1,12 +1,19 @@
 //! What Android's services tell and its kernel does not: thermal status, temperatures, battery,
 //! screen.
 use std::env;
-use std::io::Read;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::ChildStdin;
+use std::process::ChildStdout;
 use std::process::Command;
 use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
 
@@ -16,11 +23,16 @@ use super::conditions::Conditions;
 /// How long a service may take.
 const DEADLINE: Duration = Duration::from_secs(3);
 
+/// What the shell says at the end of an answer.
+const END: &str = "citronade-end-of-answer";
+
 /// Adds what the services tell to what the kernel told, if this is Android. Costs some hundredths
 /// of a second there, so it is not for right before a sample.
 pub fn ask(conditions: &mut Conditions) {
-    let Some(dumpsys) = dumpsys() else { return };
-    let say = |service| said_by(&dumpsys, service);
+    start();
+    let mut asker = ASKER.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(asker) = asker.as_mut() else { return };
+    let mut say = |service| asker.ask(service);
     if let Some(text) = say("thermalservice") {
         conditions.thermal_status = thermal_status(&text);
         conditions.temperatures_c =
@@ -36,26 +48,68 @@ fn dumpsys() -> Option<PathBuf> {
     env::split_paths(&path).map(|folder| folder.join("dumpsys")).find(|file| file.is_file())
 }
 
-fn said_by(dumpsys: &Path, service: &str) -> Option<String> {
-    let mut child = Command::new(dumpsys)
-        .arg(service)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let mut pipe = child.stdout.take()?;
-    let (sender, answer) = mpsc::channel();
+/// Asks services for a process that may start no programs any more.
+struct Asker {
+    questions: ChildStdin,
+    /// Not read yet.
+    pipe: Option<ChildStdout>,
+    answers: Option<Receiver<String>>,
+}
+
+static ASKER: Mutex<Option<Asker>> = Mutex::new(None);
+
+/// Starts what [`ask`] needs, if this is Android and it was not started yet: to be called before
+/// the process enters its sandbox. Starts no thread, which would stay outside.
+pub fn start() {
+    let mut asker = ASKER.lock().unwrap_or_else(PoisonError::into_inner);
+    if asker.is_none() {
+        *asker = dumpsys().and_then(|dumpsys| Asker::start(&dumpsys));
+    }
+}
+
+impl Asker {
+    /// A shell that knows two questions, whatever it is asked, and ends with its input.
+    fn start(dumpsys: &Path) -> Option<Self> {
+        let script = format!(
+            "while read -r q; do case $q in thermalservice|battery) \"$0\" $q;; esac; echo {END}; \
+             done"
+        );
+        let mut child = Command::new("sh")
+            .args(["-c", &script])
+            .arg(dumpsys)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let questions = child.stdin.take()?;
+        Some(Asker { questions, pipe: child.stdout.take(), answers: None })
+    }
+
+    /// `None` from the first answer on that is late.
+    fn ask(&mut self, service: &str) -> Option<String> {
+        writeln!(self.questions, "{service}").ok()?;
+        self.answers = self.answers.take().or_else(|| self.pipe.take().map(answers_of));
+        let answer = self.answers.as_ref()?.recv_timeout(DEADLINE).ok();
+        self.answers = self.answers.take().filter(|_| answer.is_some());
+        answer
+    }
+}
+
+fn answers_of(pipe: ChildStdout) -> Receiver<String> {
+    let (sender, answers) = mpsc::channel();
     thread::spawn(move || {
         let mut text = String::new();
-        let read = pipe.read_to_string(&mut text);
-        sender.send(read.map(|_| text)).ok();
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if line == END {
+                // Nobody waits for one that is late.
+                sender.send(std::mem::take(&mut text)).ok();
+            } else {
+                text = text + &line + "\n";
+            }
+        }
     });
-    let text = answer.recv_timeout(DEADLINE);
-    // It has ended or it never will.
-    child.kill().ok();
-    child.wait().ok();
-    text.ok()?.ok()
+    answers
 }
 
 /// 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency, 6 shutdown.
@@ -111,6 +165,14 @@ fn battery(text: &str) -> Option<Battery> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn services_are_asked_by_a_shell_that_knows_no_other_question() {
+        let mut asker = Asker::start(Path::new("echo")).unwrap();
+        assert_eq!(asker.ask("battery").as_deref(), Some("battery\n"));
+        assert_eq!(asker.ask("battery; id").as_deref(), Some(""));
+        assert_eq!(asker.ask("thermalservice").as_deref(), Some("thermalservice\n"));
+    }
 
     const THERMAL: &str = "IsStatusOverride: false\nThermal Status: 3\nCached temperatures:\n\
         \tTemperature{mValue=90.0, mType=0, mName=OLD, mStatus=0}\nHAL Ready: true\n\

@@ -8,6 +8,8 @@ use serde::Serialize;
 use sysinfo::Components;
 use sysinfo::System;
 
+use super::sandbox;
+
 /// Where the kernel shows processors (`Documentation/admin-guide/pm/cpufreq.rst`).
 const CPU: &str = "/sys/devices/system/cpu";
 
@@ -64,6 +66,10 @@ pub struct Conditions {
     /// 6 shutdown. Not right before the samples, since asking for it takes a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thermal_status: Option<u8>,
+    /// What holds the process that ran the model: `memory`, `cpu`, `landlock`, `seccomp`; `None`
+    /// from an agent that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Vec<String>>,
     /// What the device runs on when it is not plugged in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub battery: Option<Battery>,
@@ -141,6 +147,7 @@ impl Conditions {
             ticks: line("/proc/stat").and_then(|l| ticks(&l)),
             own: own(),
             thermal_status: None,
+            sandbox: Some(sandbox::held()),
             battery: battery(Path::new(POWER_SUPPLY)),
             screen_on: None,
             uptime_s: line("/proc/uptime").and_then(|l| l.split(' ').next()?.parse().ok()),

@@ -1,7 +1,12 @@
 //! The runtimes of this device.
 use std::path::Path;
+#[cfg(feature = "ort")]
+use std::path::PathBuf;
+#[cfg(feature = "ort")]
+use std::sync::LazyLock;
 
 use super::metronome::Metronome;
+use super::protocol::Job;
 use super::protocol::RuntimeFacts;
 use super::runtime::Runtime;
 use super::runtime::RuntimeError;
@@ -12,6 +17,20 @@ use super::tract::Tract;
 /// kernels), and [`Metronome`], which is not listed: it is asked
 /// for by those who know what it is.
 pub struct Installed;
+
+impl Installed {
+    /// Loads the library that `job` needs into this process, as long as it may read every file, and
+    /// starts nothing in it. Why it cannot be loaded is said when it is opened.
+    pub fn preload(job: &Job<'_>) {
+        #[cfg(feature = "ort")]
+        if job.runtime.split(':').next() == Some("ort") {
+            let library = job.library.map_or_else(find_ort, |l| Ok(l.to_owned()));
+            library.map(|library| ort::init_from(library).map(drop).ok()).ok();
+        }
+        #[cfg(not(feature = "ort"))]
+        let _ = job;
+    }
+}
 
 impl Runtimes for Installed {
     fn list(&self) -> Vec<RuntimeFacts> {
@@ -75,9 +94,11 @@ fn open_ort(library: Option<&Path>, provider: &str) -> Result<Box<dyn Runtime>, 
 }
 
 #[cfg(feature = "ort")]
-fn find_ort() -> Result<std::path::PathBuf, RuntimeError> {
-    let places = super::discovery::Places::of_this_process();
-    places.find().map_err(|reason| RuntimeError::Missing { reason })
+fn find_ort() -> Result<PathBuf, RuntimeError> {
+    // Once: a process in its sandbox cannot ask Python again.
+    static FOUND: LazyLock<Result<PathBuf, String>> =
+        LazyLock::new(|| super::discovery::Places::of_this_process().find());
+    FOUND.clone().map_err(|reason| RuntimeError::Missing { reason })
 }
 
 #[cfg(not(feature = "ort"))]

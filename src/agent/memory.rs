@@ -4,6 +4,9 @@
 //! and dropped when memory is short. The kernel counts per processor and adds up in batches, so
 //! readings are right to some dozens of pages.
 use std::fs;
+use std::fs::File;
+use std::io::Write;
+use std::sync::LazyLock;
 
 use super::protocol::MemoryUse;
 
@@ -12,10 +15,15 @@ pub fn anonymous() -> Option<u64> {
     status("RssAnon:")
 }
 
+/// What starts a new peak; held open, since a process in its sandbox writes into no file that it
+/// opens.
+static CLEAR_REFS: LazyLock<Option<File>> =
+    LazyLock::new(|| File::options().write(true).open("/proc/self/clear_refs").ok());
+
 /// Starts a new peak.
 pub fn reset_peak() -> Option<()> {
     // 5 = reset the peak resident set size, see proc_pid_clear_refs(5).
-    fs::write("/proc/self/clear_refs", "5").ok()
+    CLEAR_REFS.as_ref()?.write_all(b"5").ok()
 }
 
 /// Most anonymous memory since [`reset_peak`]: the largest resident set less the file pages that
@@ -43,6 +51,7 @@ fn read_kib(file: &str, name: &str) -> Option<u64> {
 /// A model that wants more then gets an error here, instead of the whole device getting the
 /// kernel's out-of-memory killer.
 pub fn limit_to_available() -> Option<u64> {
+    LazyLock::force(&CLEAR_REFS);
     let available = read_kib("/proc/meminfo", "MemAvailable:")?;
     set_limit(available).then_some(available)
 }

@@ -9,10 +9,11 @@
 //! [`serve`] is the loop, [`main_loop`] the whole life of the process around it, [`Runtime`] the
 //! door to an inference library.
 mod android;
+#[cfg(feature = "ort")]
+mod assignment;
 mod conditions;
 #[cfg(feature = "ort")]
 mod discovery;
-mod external;
 pub mod files;
 mod inputs;
 mod installed;
@@ -22,10 +23,13 @@ mod memory;
 mod metronome;
 #[cfg(feature = "ort")]
 mod onnx_runtime;
+mod outputs;
 mod protocol;
 #[cfg(feature = "ort")]
 mod provider;
 mod runtime;
+mod sandbox;
+mod scan;
 mod self_test;
 mod serve;
 mod timing;
@@ -47,6 +51,7 @@ pub use metronome::Metronome;
 pub use protocol::Answer;
 pub use protocol::Hello;
 pub use protocol::HoldRequest;
+pub use protocol::Job;
 pub use protocol::MAX_LINE;
 pub use protocol::MemoryRequest;
 pub use protocol::MemoryUse;
@@ -54,6 +59,7 @@ pub use protocol::OpTime;
 pub use protocol::Outputs;
 pub use protocol::PROTOCOL;
 pub use protocol::PerOpRequest;
+pub use protocol::ProviderShare;
 pub use protocol::Refusal;
 pub use protocol::Reply;
 pub use protocol::Request;
@@ -61,6 +67,7 @@ pub use protocol::RunRequest;
 pub use protocol::RuntimeFacts;
 pub use protocol::Sampling;
 pub use protocol::Task;
+pub use protocol::Thinned;
 pub use protocol::TimeRequest;
 pub use protocol::Timed;
 pub use protocol::Warmup;
@@ -69,6 +76,8 @@ pub use runtime::Runtime;
 pub use runtime::RuntimeError;
 pub use runtime::Runtimes;
 pub use runtime::Source;
+pub use scan::MAX_MODEL_BYTES;
+pub use scan::ScanError;
 pub use self_test::self_test;
 pub use serve::serve;
 pub use tiny::TINY_MODEL;

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -19,18 +20,21 @@ use ort::value::ValueType;
 
 use serde::Deserialize;
 
-use super::external;
+use super::assignment;
 use super::inputs::Element;
 use super::inputs::Fill;
 use super::inputs::InputSpec;
 use super::inputs::TensorData;
 use super::inputs::finite;
 use super::protocol::OpTime;
+use super::protocol::ProviderShare;
 use super::provider;
 use super::runtime::Loaded;
 use super::runtime::Runtime;
 use super::runtime::RuntimeError;
 use super::runtime::Source;
+use super::sandbox;
+use super::scan;
 use crate::stats::median;
 
 /// ONNX Runtime with one execution provider; what that cannot do, the CPU does.
@@ -66,9 +70,7 @@ impl OnnxRuntime {
                 ort::MINOR_VERSION
             ),
         };
-        let builder = ort::init_from(library).map_err(|e| missing(e.to_string()))?;
-        let environment = builder.with_telemetry(false).build();
-        let environment = environment.map_err(|e| missing(e.to_string()))?;
+        let environment = environment(library).map_err(missing)?;
         let version = version_of(library, ort::info());
         let available = provider::available();
         if !available.iter().any(|name| name == provider) {
@@ -95,6 +97,7 @@ impl OnnxRuntime {
         let own = if self.provider == "xnnpack" { 1 } else { threads.max(1) };
         let builder = builder.with_intra_threads(own)?;
         let builder = builder.with_execution_providers(provider.as_slice())?;
+        let builder = builder.with_config_entry(assignment::RECORD, "1")?;
         let mut builder = builder.with_inter_threads(1)?;
         if let Some(profile) = profile {
             builder = builder.with_profiling(profile)?;
@@ -104,6 +107,17 @@ impl OnnxRuntime {
             Source::Bytes(bytes) => builder.commit_from_memory(bytes),
         }
     }
+}
+
+/// The one environment of this process: a second is refused even when the first is gone.
+fn environment(library: &Path) -> Result<Environment, String> {
+    static FIRST: OnceLock<Environment> = OnceLock::new();
+    if let Some(first) = FIRST.get() {
+        return Ok(first.clone());
+    }
+    let builder = ort::init_from(library).map_err(|e| e.to_string())?;
+    let environment = builder.with_telemetry(false).build().map_err(|e| e.to_string())?;
+    Ok(FIRST.get_or_init(|| environment).clone())
 }
 
 /// `1.32.0` from `libonnxruntime.so.1.32.0`, else from `rel-1.32.0` in the build information.
@@ -128,7 +142,7 @@ impl Runtime for OnnxRuntime {
     }
 
     fn check(&self, model: Source<'_>) -> Result<(), RuntimeError> {
-        external::read(model).map(drop)
+        scan::check(model)
     }
 
     fn per_op(
@@ -137,7 +151,8 @@ impl Runtime for OnnxRuntime {
         threads: usize,
         runs: u32,
     ) -> Result<Vec<OpTime>, RuntimeError> {
-        let prefix = std::env::temp_dir().join(format!("citronade-{}", std::process::id()));
+        let folder = sandbox::scratch();
+        let prefix = folder.join("profile");
         let mut model = self.loaded(model, threads, Some(&prefix))?;
         model.prepare(Fill::Scattered.tensors(&model.inputs)?)?;
         for _ in 0..2 * runs {
@@ -146,7 +161,7 @@ impl Runtime for OnnxRuntime {
         let file = model.session.end_profiling().map_err(|e| failed("profile", &e))?;
         let text = std::fs::read_to_string(&file);
         // What is left behind there is the system's to remove.
-        std::fs::remove_file(&file).ok();
+        std::fs::remove_file(&file).and_then(|()| std::fs::remove_dir(&folder)).ok();
         op_times(&text?, runs as usize)
     }
 
@@ -222,6 +237,10 @@ impl Loaded for OrtModel {
 
     fn threads(&self) -> usize {
         self.threads
+    }
+
+    fn providers(&self) -> Option<Vec<ProviderShare>> {
+        assignment::of(&self.session)
     }
 
     fn prepare(&mut self, inputs: Vec<TensorData>) -> Result<(), RuntimeError> {

@@ -2,6 +2,8 @@
 //!
 //! A line holds one object. Fields are added, never renamed or removed; golden lines of every
 //! version are kept in the tests. No line is longer than [`MAX_LINE`].
+use std::path::Path;
+
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -29,6 +31,9 @@ pub struct Request {
     pub id: u64,
     /// What to do.
     pub task: Task,
+    /// How long the host will wait for the answer, µs; 0 from one that does not say.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub deadline_us: f64,
 }
 
 /// What the agent can do.
@@ -57,6 +62,61 @@ impl Task {
             Task::Hello | Task::Time(_) | Task::Memory(_) | Task::Run(_) => 1,
             Task::PerOp(_) | Task::Hold(_) => 2,
         }
+    }
+}
+
+/// What a task wants of a model, and of the process that loads it.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// Its file; `None` for the tiny built-in one.
+    pub model: Option<&'a Path>,
+    /// Name of the runtime.
+    pub runtime: &'a str,
+    /// The runtime's library, if it is loaded from a file.
+    pub library: Option<&'a Path>,
+    /// Threads the runtime shall use.
+    pub threads: usize,
+    /// Is each operation to be timed?
+    pub is_per_op: bool,
+}
+
+impl Task {
+    /// What it wants of a model, if there is one to load.
+    pub fn job(&self) -> Option<Job<'_>> {
+        let (model, runtime, library, threads) = match self {
+            Task::Time(r) => (Some(&r.model), &r.runtime, &r.library, r.threads),
+            Task::Memory(r) => (r.model.as_ref(), &r.runtime, &r.library, r.threads),
+            Task::Run(r) => (Some(&r.model), &r.runtime, &r.library, r.threads),
+            Task::PerOp(r) => (Some(&r.model), &r.runtime, &r.library, r.threads),
+            Task::Hello | Task::Hold(_) => return None,
+        };
+        Some(Job {
+            model: model.map(Path::new),
+            runtime,
+            library: library.as_deref().map(Path::new),
+            threads,
+            is_per_op: matches!(self, Task::PerOp(_)),
+        })
+    }
+}
+
+impl Job<'_> {
+    /// Does the runtime speak to a driver, through devices and helpers that only it knows?
+    pub fn needs_drivers(&self) -> bool {
+        let provider = self.runtime.split_once(':').map_or("cpu", |(_, provider)| provider);
+        !["cpu", "xnnpack"].contains(&provider)
+    }
+
+    /// Does the runtime write a file? ONNX Runtime writes its profile.
+    pub fn writes(&self) -> bool {
+        self.is_per_op && self.runtime.starts_with("ort")
+    }
+
+    /// Processor time that all its threads can take within the deadline, and a second for the rest
+    /// of the process; `None` if there is no deadline.
+    pub fn processor_seconds(&self, deadline_us: f64) -> Option<u64> {
+        let seconds = deadline_us / 1e6 * self.threads.max(1) as f64;
+        (seconds > 0.0).then(|| seconds.ceil() as u64 + 1)
     }
 }
 
@@ -310,6 +370,9 @@ pub struct Timed {
     /// What they took together, µs; 0 from an agent that keeps every one.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub timed_us: f64,
+    /// Who computes what, as ONNX Runtime tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub providers: Option<Vec<ProviderShare>>,
     /// Right before the first sample.
     pub before: Conditions,
     /// Right after the last.
@@ -336,6 +399,36 @@ pub struct Outputs {
     pub inputs: Vec<InputSpec>,
     /// One tensor an output, in the model's order.
     pub tensors: Vec<TensorData>,
+    /// What was left out of each tensor; empty if nothing was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thinned: Vec<Thinned>,
+}
+
+/// A tensor too long for a line: of its values every so many-th is there, and the last. What is
+/// finite among all of them is told in three numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Thinned {
+    /// From one value that was kept to the next.
+    pub stride: usize,
+    /// The least.
+    pub least: Option<f64>,
+    /// The most.
+    pub most: Option<f64>,
+    /// The mean.
+    pub mean: Option<f64>,
+    /// How many are not finite.
+    pub not_finite: usize,
+}
+
+/// What an execution provider of ONNX Runtime has to do for a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderShare {
+    /// As ONNX Runtime calls it, e.g. `XnnpackExecutionProvider`.
+    pub name: String,
+    /// Nodes of the graph that it computes.
+    pub nodes: u64,
+    /// Pieces in which it was given them.
+    pub partitions: u64,
 }
 
 fn is_zero(n: &u32) -> bool {
@@ -418,6 +511,39 @@ mod tests {
         );
         check_golden::<Reply>(r#"{"protocol":2,"id":1,"answer":"held"}"#);
         check_golden::<Reply>(r#"{"protocol":2,"id":1,"answer":{"busy":{"owner":"bob"}}}"#);
+    }
+
+    #[test]
+    fn lines_that_were_added_to_since_still_parse() {
+        check_golden::<Reply>(
+            r#"{"protocol":1,"id":2,"answer":{"outputs":{"inputs":[],"tensors":[],"thinned":[{"stride":3,"least":-1.5,"most":null,"mean":0.25,"not_finite":0}]}}}"#,
+        );
+        check_golden::<ProviderShare>(
+            r#"{"name":"XnnpackExecutionProvider","nodes":12,"partitions":3}"#,
+        );
+    }
+
+    #[test]
+    fn a_deadline_is_told_and_may_be_left_out() {
+        let golden = r#"{"protocol":1,"id":1,"task":"hello","deadline_us":30000000.0}"#;
+        assert_eq!(check_golden::<Request>(golden).deadline_us, 30e6);
+    }
+
+    #[test]
+    fn processor_time_is_that_of_all_threads_until_the_deadline() {
+        let task = |threads| {
+            Task::Memory(MemoryRequest {
+                model: None,
+                runtime: "ort:cuda".into(),
+                library: None,
+                threads,
+                runs: 1,
+            })
+        };
+        let seconds = |threads, us| task(threads).job().unwrap().processor_seconds(us);
+        assert_eq!([seconds(1, 0.2e6), seconds(4, 120e6), seconds(0, 2e6)], [2, 481, 3].map(Some));
+        assert_eq!(seconds(1, 0.0), None);
+        assert!(task(1).job().unwrap().needs_drivers() && Task::Hello.job().is_none());
     }
 
     #[test]

@@ -7,8 +7,10 @@ use super::inputs::InputSpec;
 use super::inputs::TensorData;
 use super::protocol::MemoryUse;
 use super::protocol::OpTime;
+use super::protocol::ProviderShare;
 use super::protocol::Refusal;
 use super::protocol::RuntimeFacts;
+use super::scan::ScanError;
 
 /// An inference library.
 ///
@@ -91,6 +93,11 @@ pub trait Loaded {
     /// What the last run computed.
     fn outputs(&mut self) -> Result<Vec<TensorData>, RuntimeError>;
 
+    /// Who computes what, if the runtime has execution providers and tells.
+    fn providers(&self) -> Option<Vec<ProviderShare>> {
+        None
+    }
+
     /// What memory it takes, if that is not what this process takes.
     fn simulated_memory(&self) -> Option<MemoryUse> {
         None
@@ -120,12 +127,9 @@ pub enum RuntimeError {
     #[error("cannot read the model: {0}")]
     Unreadable(#[from] std::io::Error),
 
-    /// The model keeps its weights in other files.
-    #[error("tensor `{tensor}` is stored outside the model file; put the weights inside it")]
-    ExternalData {
-        /// The first such tensor.
-        tensor: String,
-    },
+    /// The model is not fit for any library to see.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
 
     /// The library refused the model, or failed at it.
     #[error("{runtime} cannot {doing} the model: {reason}")]
@@ -160,7 +164,7 @@ impl RuntimeError {
             Self::Inputs(InputError::Mismatch { .. }) => Refusal::Request,
             Self::Inputs(InputError::TooLarge { .. })
             | Self::Unreadable(_)
-            | Self::ExternalData { .. }
+            | Self::Scan(_)
             | Self::Model { .. }
             | Self::Element { .. } => Refusal::Model,
         }

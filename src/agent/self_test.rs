@@ -3,9 +3,11 @@ use super::inputs::Fill;
 use super::runtime::RuntimeError;
 use super::runtime::Runtimes;
 use super::runtime::Source;
+use super::sandbox;
 use super::tiny::TINY_MODEL;
 
-/// Runs the built-in model on every runtime that is ready; one line each, for a person.
+/// Runs the built-in model on every runtime that is ready; one line each, for a person; then
+/// enters the sandbox of a process that loads models, for good, and says what it refuses.
 ///
 /// # Errors
 ///
@@ -18,6 +20,8 @@ pub fn self_test(runtimes: &dyn Runtimes) -> Result<Vec<String>, RuntimeError> {
             None => format!("{} {}", facts.name, run(runtimes, &facts.name)?),
         });
     }
+    sandbox::enter(&sandbox::nothing_to_do(), 0.0);
+    lines.push(sandbox::probe());
     Ok(lines)
 }
 

@@ -17,6 +17,7 @@ use super::inputs::Fill;
 use super::lock::Lock;
 use super::memory;
 use super::memory::Watch;
+use super::outputs;
 use super::protocol::Answer;
 use super::protocol::Hello;
 use super::protocol::HoldRequest;
@@ -59,7 +60,7 @@ pub fn serve(
 }
 
 /// One line without its end, cut after [`MAX_LINE`] bytes (the rest is skipped); `None` at the end.
-fn read_line(requests: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read_line(requests: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let limit = MAX_LINE as u64 + 1;
     if requests.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
@@ -87,7 +88,7 @@ fn encode(reply: &Reply) -> String {
 
 fn reply(line: &[u8], runtimes: &dyn Runtimes, lock: &mut Option<Lock>) -> Reply {
     match parse(line) {
-        Ok(Request { protocol, id, task }) => {
+        Ok(Request { protocol, id, task, .. }) => {
             Reply { protocol, id, answer: guarded(&task, runtimes, lock) }
         }
         Err(reason) => {
@@ -97,7 +98,7 @@ fn reply(line: &[u8], runtimes: &dyn Runtimes, lock: &mut Option<Lock>) -> Reply
     }
 }
 
-fn parse(line: &[u8]) -> Result<Request, String> {
+pub(super) fn parse(line: &[u8]) -> Result<Request, String> {
     if line.len() > MAX_LINE {
         return Err(format!("a request may have {MAX_LINE} bytes"));
     }
@@ -230,6 +231,7 @@ fn time(request: &TimeRequest, runtimes: &dyn Runtimes) -> Result<Timed, Runtime
         samples_us: timing.samples.kept_us,
         runs: timing.samples.runs,
         timed_us: timing.samples.timed_us,
+        providers: model.providers(),
         before: timing.before,
         after: timing.after,
     })
@@ -267,7 +269,7 @@ fn run(request: &RunRequest, runtimes: &dyn Runtimes) -> Result<Outputs, Runtime
     let inputs = model.inputs().to_vec();
     model.prepare(request.fill.tensors(&inputs)?)?;
     model.run()?;
-    Ok(Outputs { inputs, tensors: model.outputs()? })
+    Ok(outputs::fitting(inputs, model.outputs()?))
 }
 
 #[cfg(test)]
@@ -350,7 +352,8 @@ mod tests {
             shape: vec![values.len()],
             values,
         };
-        let outputs = Outputs { inputs: Vec::new(), tensors: vec![tensor] };
+        let (inputs, tensors, thinned) = (Vec::new(), vec![tensor], Vec::new());
+        let outputs = Outputs { inputs, tensors, thinned };
         let reply = Reply { protocol: 1, id: 3, answer: Answer::Outputs(outputs) };
         let line = encode(&reply);
         assert!(

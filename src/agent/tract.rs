@@ -1,17 +1,20 @@
 //! tract, compiled in.
+use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::fs::File;
 use std::hint::black_box;
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::DimLike;
 use tract_onnx::tract_core::internal::multithread::Executor;
 use tract_onnx::tract_core::runtime::RunOptions;
 use tract_onnx::tract_hir::infer::Factoid;
 
-use super::external;
 use super::inputs::Element;
 use super::inputs::Fill;
 use super::inputs::InputSpec;
@@ -22,6 +25,7 @@ use super::runtime::Loaded;
 use super::runtime::Runtime;
 use super::runtime::RuntimeError;
 use super::runtime::Source;
+use super::scan;
 use crate::stats::median;
 
 /// Version of the crate this agent was built with, as in `Cargo.lock`.
@@ -46,6 +50,10 @@ impl Runtime for Tract {
 
     fn version(&self) -> String {
         VERSION.to_owned()
+    }
+
+    fn check(&self, model: Source<'_>) -> Result<(), RuntimeError> {
+        scan::check(model)
     }
 
     fn per_op(
@@ -84,10 +92,15 @@ impl Runtime for Tract {
 }
 
 fn load(model: Source<'_>, threads: usize) -> Result<TractModel, RuntimeError> {
-    let model = read(model)?;
+    let proto = proto(model)?;
+    let operators = operators(&proto);
+    let model = read(proto)?;
     let inputs = specs(&model)?;
     let outputs = names_of_outputs(&model);
-    let model = fixed(model, &inputs).map_err(|e| failed("load", &e))?;
+    let model = fixed(model, &inputs).map_err(|e| match lacking(operators).as_str() {
+        "" => failed("load", &e),
+        lacking => failed("load", format!("it has no operator {lacking}")),
+    })?;
     let options = RunOptions { executor: Some(executor(threads)), ..RunOptions::default() };
     let plan = model.into_runnable_with_options(&options).map_err(|e| failed("load", &e))?;
     let (prepared, computed) = (tvec!(), tvec!());
@@ -132,8 +145,28 @@ fn executor(threads: usize) -> Executor {
     }
 }
 
-fn read(model: Source<'_>) -> Result<InferenceModel, RuntimeError> {
-    let proto = external::read(model)?;
+fn proto(model: Source<'_>) -> Result<ModelProto, RuntimeError> {
+    let mut reader: Box<dyn Read> = match model {
+        Source::File(path) => Box::new(File::open(path)?),
+        Source::Bytes(bytes) => Box::new(bytes),
+    };
+    onnx().proto_model_for_read(&mut reader).map_err(|e| failed("read", &e))
+}
+
+/// Operators that the model uses.
+fn operators(proto: &ModelProto) -> BTreeSet<String> {
+    let nodes = proto.graph.iter().flat_map(|graph| &graph.node);
+    nodes.map(|node| node.op_type.clone()).collect()
+}
+
+/// Those that tract does not have, all of them, for a person.
+fn lacking(operators: BTreeSet<String>) -> String {
+    let known = onnx().op_register.0;
+    let lacking = operators.iter().filter(|name| !known.contains_key(*name));
+    lacking.map(|name| format!("`{}`", name.escape_debug())).collect::<Vec<_>>().join(", ")
+}
+
+fn read(proto: ModelProto) -> Result<InferenceModel, RuntimeError> {
     let parsed = onnx().parse(&proto, None).map_err(|e| failed("load", &e))?;
     match parsed.unresolved_inputs.first() {
         None => Ok(parsed.model),

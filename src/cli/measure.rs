@@ -4,6 +4,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::agent::OpTime;
+use crate::agent::ProviderShare;
 use crate::device::Link;
 use crate::measure::Agreement;
 use crate::measure::Bench;
@@ -161,9 +162,21 @@ fn text(found: &Measurement) -> String {
             format!("in {:.0} s without a pause, {since}", sustained.seconds),
         );
     }
-    if let Some(Agreement { reference, gap: Some(gap), tolerance }) = &found.agreement {
-        let note = format!("largest gap to {reference}, {tolerance} is allowed");
+    if let Some(Agreement { reference, gap: Some(gap), tolerance, values, compared }) =
+        &found.agreement
+    {
+        let part = match (values, compared) {
+            (Some(values), Some(compared)) if compared < values => {
+                format!("; {compared} of {values} values, and what all are like")
+            }
+            _ => String::new(),
+        };
+        let note = format!("largest gap to {reference}, {tolerance} is allowed{part}");
         row("outputs", Some(format!("{gap:.1e}")), note);
+    }
+    for ProviderShare { name, nodes, partitions } in found.providers().into_iter().flatten() {
+        let note = format!("nodes in {partitions} partitions for {name}");
+        row("provider", Some(nodes.to_string()), note);
     }
     if let Some(ops) = &found.per_op {
         text.push_str(&per_op(ops));

@@ -164,6 +164,20 @@ pub enum DeviceError {
         stderr_tail: String,
     },
 
+    /// The agent was ended for the processor time it took.
+    #[error(
+        "the runner on {address} used more than {seconds} s of processor time while it should \
+         {doing}, and was ended"
+    )]
+    Overran {
+        /// As [`Transport::address`](super::Transport::address) gives it.
+        address: String,
+        /// E.g. `time m.onnx`.
+        doing: String,
+        /// The limit: the deadline times the threads.
+        seconds: u64,
+    },
+
     /// The agent ended without an answer.
     #[error("the runner on {address} ended {} while it should {doing}{}", with_status(*status), tail(stderr_tail))]
     Ended {
@@ -272,7 +286,7 @@ impl DeviceError {
             Self::WrongRunner { .. } => Some("docs/devices.md says how runners are built"),
             Self::NotRead { .. } => None,
             Self::NotStarted { .. } => Some("is the program there, and may it be executed?"),
-            Self::Hung { .. } => {
+            Self::Hung { .. } | Self::Overran { .. } => {
                 Some("the model may be too slow for this device, or the machine too busy")
             }
             Self::Crashed { signal: 6 | 9 | 11, .. } => {
@@ -305,6 +319,7 @@ impl DeviceError {
             | Self::WrongRunner { .. }
             | Self::NotRead { .. }
             | Self::NotStarted { .. }
+            | Self::Overran { .. }
             | Self::Garbage { .. }
             | Self::Refused { .. } => false,
         }
@@ -327,6 +342,7 @@ impl DeviceError {
             | Self::Garbage { .. }
             | Self::Refused { kind: Refusal::Request | Refusal::Runtime, .. } => true,
             Self::Hung { .. }
+            | Self::Overran { .. }
             | Self::Crashed { .. }
             | Self::Ended { .. }
             | Self::NotRead { .. }
@@ -377,6 +393,7 @@ impl DeviceError {
             | Self::NotRead { .. }
             | Self::NotStarted { .. }
             | Self::Hung { .. }
+            | Self::Overran { .. }
             | Self::Crashed { .. }
             | Self::Ended { .. }
             | Self::Garbage { .. }
@@ -389,6 +406,7 @@ impl DeviceError {
         match self {
             Self::Refused { kind: Refusal::Model, .. }
             | Self::Crashed { .. }
+            | Self::Overran { .. }
             | Self::NotRead { .. } => true,
             Self::Refused { kind: Refusal::Request | Refusal::Runtime, .. }
             | Self::Hung { .. }

@@ -226,6 +226,7 @@ impl DeviceError {
             | Self::WrongRunner { .. }
             | Self::NotRead { .. }
             | Self::Crashed { .. }
+            | Self::Overran { .. }
             | Self::Ended { .. }
             | Self::Garbage { .. }
             | Self::Refused { .. } => State::Faulty,
@@ -253,6 +254,7 @@ impl DeviceError {
             | Self::NoRunner { .. }
             | Self::WrongRunner { .. }
             | Self::NotRead { .. }
+            | Self::Overran { .. }
             | Self::Refused { .. } => None,
         }
     }

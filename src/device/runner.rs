@@ -21,6 +21,9 @@ use super::DeviceError;
 use super::Process;
 use super::Transport;
 
+/// The signal for too much processor time, on Linux.
+const SIGXCPU: i32 = 24;
+
 /// A running agent that can be asked.
 pub struct Runner {
     address: String,
@@ -88,14 +91,16 @@ impl Runner {
     /// Every variant of [`DeviceError`] but those of starting; refusals are errors too.
     pub fn ask(&mut self, task: Task, timeout: Duration) -> Result<Answer, DeviceError> {
         let doing = describe(&task);
-        self.send(task);
+        let deadline_us = timeout.as_secs_f64() * 1e6;
+        let seconds = task.job().and_then(|job| job.processor_seconds(deadline_us));
+        self.send(task, deadline_us);
         let line = match self.lines.next(timeout) {
             Ok(line) => line,
             Err(RecvTimeoutError::Timeout) => {
                 self.process.kill();
                 return Err(DeviceError::Hung { address: self.address.clone(), doing, timeout });
             }
-            Err(RecvTimeoutError::Disconnected) => return Err(self.ended(doing)),
+            Err(RecvTimeoutError::Disconnected) => return Err(self.ended(doing, seconds)),
         };
         match self.read(&line)? {
             Answer::Refused { kind, reason } => Err(DeviceError::Refused { kind, reason }),
@@ -104,9 +109,9 @@ impl Runner {
     }
 
     /// A pipe that is broken shows itself when the answer is awaited.
-    fn send(&mut self, task: Task) {
+    fn send(&mut self, task: Task, deadline_us: f64) {
         self.last_id += 1;
-        let request = Request { protocol: task.since(), id: self.last_id, task };
+        let request = Request { protocol: task.since(), id: self.last_id, task, deadline_us };
         let mut line = serde_json::to_vec(&request).expect("numbers and texts can be written");
         line.push(b'\n');
         if let Some(requests) = &mut self.requests {
@@ -135,12 +140,16 @@ impl Runner {
         Ok(reply.answer)
     }
 
-    fn ended(&mut self, doing: String) -> DeviceError {
+    /// `seconds` of processor time were allowed, if there was a limit.
+    fn ended(&mut self, doing: String, seconds: Option<u64>) -> DeviceError {
         self.requests = None;
         let (end, address) = (self.process.end(), self.address.clone());
         let stderr_tail = end.stderr_tail;
         match end.signal {
             _ if end.link_lost => DeviceError::Gone { address, doing, complaint: stderr_tail },
+            Some(SIGXCPU) => {
+                DeviceError::Overran { address, doing, seconds: seconds.unwrap_or_default() }
+            }
             Some(signal) => DeviceError::Crashed { address, doing, signal, stderr_tail },
             None => DeviceError::Ended { address, doing, status: end.status, stderr_tail },
         }

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 
 use crate::agent::Answer;
 use crate::agent::Hello;
+use crate::agent::MAX_MODEL_BYTES;
 use crate::agent::MemoryRequest;
 use crate::agent::MemoryUse;
 use crate::agent::RuntimeFacts;
@@ -539,9 +540,15 @@ fn choose(hello: &Hello, device: &str, name: &str) -> Result<RuntimeFacts, Measu
 /// The file, by its absolute path, since the agent may run elsewhere.
 fn read(model: &Path) -> Result<ModelFile, MeasureError> {
     let unreadable = |source| MeasureError::Model { path: model.to_owned(), source };
-    if !fs::metadata(model).map_err(unreadable)?.is_file() {
+    let metadata = fs::metadata(model).map_err(unreadable)?;
+    let bytes = metadata.len();
+    if !metadata.is_file() {
         let reason = "not a regular file";
         return Err(unreadable(io::Error::new(io::ErrorKind::InvalidInput, reason)));
+    }
+    if bytes > MAX_MODEL_BYTES {
+        let reason = format!("{bytes} bytes; no model has more than {MAX_MODEL_BYTES}");
+        return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, reason)));
     }
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(fs::File::open(model).map_err(unreadable)?).map_err(unreadable)?;

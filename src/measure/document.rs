@@ -8,6 +8,7 @@ use crate::agent::Conditions;
 use crate::agent::Facts;
 use crate::agent::MemoryUse;
 use crate::agent::OpTime;
+use crate::agent::ProviderShare;
 use crate::units::Micros;
 
 use super::agreement::Agreement;
@@ -49,6 +50,7 @@ pub struct Document<'a> {
     paced_hz: Option<f64>,
     sustained: Option<&'a Sustained>,
     outputs: Option<&'a Agreement>,
+    providers: Option<&'a [ProviderShare]>,
     per_op: Option<&'a [OpTime]>,
     reference_slower: Option<f64>,
     facts: &'a Facts,
@@ -186,6 +188,7 @@ impl Measurement {
             paced_hz: self.paced_hz,
             sustained: self.sustained.as_ref(),
             outputs: self.agreement.as_ref(),
+            providers: self.providers(),
             per_op: self.per_op.as_deref(),
             reference_slower: self.slower,
             facts: &self.facts,

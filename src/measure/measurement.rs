@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::agent::Facts;
 use crate::agent::MemoryUse;
 use crate::agent::OpTime;
+use crate::agent::ProviderShare;
 use crate::agent::Timed;
 use crate::stats::Resampling;
 use crate::stats::bootstrap_quantiles;
@@ -147,6 +148,12 @@ impl Measurement {
         quantile(&samples, q).map(Micros)
     }
 
+    /// Who computes what: nodes and partitions of each execution provider, where the runtime has
+    /// such things and tells.
+    pub fn providers(&self) -> Option<&[ProviderShare]> {
+        self.launches.first()?.timed.providers.as_deref()
+    }
+
     /// The median: the latency, unless said otherwise.
     pub fn p50(&self) -> Option<Micros> {
         self.quantile(0.5)
@@ -240,6 +247,7 @@ pub(super) mod tests {
                 samples_us: (0..50).map(|s| us(l, s)).collect(),
                 runs: 2000,
                 timed_us: 0.2e6,
+                providers: None,
                 before: Conditions::default(),
                 after: Conditions::default(),
             },

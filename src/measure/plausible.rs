@@ -41,6 +41,8 @@ pub fn ensure_possible(timed: &Timed, wall_us: Option<f64>) -> Result<(), String
     }
     ensure_within("threads", timed.threads as f64, 1.0, 4096.0)?;
     ensure_short("runtime_version", &timed.runtime_version)?;
+    let providers = timed.providers.iter().flatten();
+    providers.clone().try_for_each(|p| ensure_short("name of a provider", &p.name))?;
     timed.inputs.iter().try_for_each(|input| ensure_short("name of an input", &input.name))?;
     ensure_conditions(&timed.before)?;
     ensure_conditions(&timed.after)
@@ -121,6 +123,8 @@ fn ensure_conditions(conditions: &Conditions) -> Result<(), String> {
         percent.map_or(Ok(()), |p| ensure_within("a battery in percent", p, 0.0, 100.0))?;
         celsius.map_or(Ok(()), |c| ensure_within("a battery in °C", c, -100.0, 200.0))?;
     }
+    let sandbox = conditions.sandbox.iter().flatten();
+    sandbox.clone().try_for_each(|name| ensure_short("a part of the sandbox", name))?;
     let uptime_s = conditions.uptime_s.unwrap_or(0.0);
     ensure_within("uptime_s", uptime_s, 0.0, MOST_TICKS as f64)?;
     let mut governors = conditions.governors.iter().flatten().chain(&conditions.governor);

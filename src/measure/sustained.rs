@@ -82,6 +82,7 @@ mod tests {
             // One of a thousand runs was kept.
             timed_us: 1000.0 * samples_us.iter().sum::<f64>(),
             samples_us,
+            providers: None,
             before: Default::default(),
             after: Default::default(),
         }

@@ -11,6 +11,8 @@ const PRIVATE_TO: &[(&str, &[&str])] = &[
     ("tract_onnx::", &["agent"]),
     ("tract_linalg::", &["agent"]),
     ("ort::", &["agent"]),
+    ("landlock::", &["agent"]),
+    ("libc::", &["agent"]),
     ("prost::", &["onnx"]),
     ("rusqlite::", &["store"]),
     ("nalgebra::", &["morphism", "search", "latency"]),

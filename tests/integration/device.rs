@@ -2,6 +2,7 @@
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
@@ -9,8 +10,11 @@ use std::time::Duration;
 
 use citronade::agent::Answer;
 use citronade::agent::Fill;
+use citronade::agent::Request;
 use citronade::agent::RunRequest;
+use citronade::agent::Sampling;
 use citronade::agent::Task;
+use citronade::agent::TimeRequest;
 use citronade::agent::Warmup;
 use citronade::device;
 use citronade::device::Catalogue;
@@ -138,12 +142,136 @@ fn a_model_that_asks_for_512_gib_is_a_clear_error_and_the_next_one_runs() {
     let (_bomb, bomb) = models::file(&models::bomb());
     assert_eq!(std::fs::metadata(&bomb).unwrap().len(), 99);
     let (_tiny, tiny) = models::file(citronade::agent::TINY_MODEL);
-    let mut runner = Runner::launch(&agent()).unwrap();
-    let error = runner.ask(run(&bomb, Fill::Scattered), PATIENCE).unwrap_err();
+    let ask = |model| Runner::launch(&agent()).unwrap().ask(run(model, Fill::Scattered), PATIENCE);
+    let error = ask(&bomb).unwrap_err();
     assert!(error.is_the_models_fault(), "{error}");
     assert!(error.to_string().contains("549755813888"), "{error}");
-    let answer = runner.ask(run(&tiny, Fill::Scattered), PATIENCE);
-    assert!(matches!(answer, Ok(Answer::Outputs(_))));
+    assert!(matches!(ask(&tiny), Ok(Answer::Outputs(_))));
+}
+
+#[test]
+fn the_self_test_runs_every_runtime_that_is_ready_in_one_process() {
+    let said = Command::new(AGENT).arg("--self-test").output().unwrap();
+    let text = String::from_utf8(said.stdout).unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    for line in text.lines().filter(|line| !line.contains("not ready") && !line.contains("sandbox"))
+    {
+        assert!(line.contains("ran the built-in model"), "{text}");
+    }
+}
+
+#[test]
+fn a_process_that_loads_models_is_refused_all_else() {
+    let said = Command::new(AGENT).arg("--self-test").output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    let sandbox = said.lines().find_map(|line| line.strip_prefix("sandbox (")).expect(&said);
+    let (held, tried) = sandbox.split_once("): ").unwrap();
+    let (refused, not_refused) = tried.split_once("; not refused ").unwrap();
+    let files = ["reading folders", "reading files", "writing files"];
+    for (part, refuses) in [("landlock", &files[..]), ("seccomp", &["UDP", "TCP", "programs"])] {
+        if !held.contains(part) {
+            eprintln!("this kernel has no {part}: not tried");
+            continue;
+        }
+        for name in refuses {
+            assert!(refused.contains(name) && !not_refused.contains(name), "{name}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_process_that_has_loaded_a_model_reads_no_other_file() {
+    let held = sandbox_of(&agent(), "tract").unwrap();
+    if !held.contains(&"landlock".to_owned()) {
+        eprintln!("this kernel has no Landlock: not tried");
+        return;
+    }
+    assert_eq!(held, ["memory", "cpu", "landlock", "seccomp"]);
+    match sandbox_of(&agent(), "ort") {
+        Ok(with_ort) => assert_eq!(with_ort, held),
+        Err(missing) => eprintln!("not tried on ONNX Runtime: {missing}"),
+    }
+    let ((_a, first), (_b, other)) =
+        (models::file(citronade::agent::TINY_MODEL), models::file(citronade::agent::TINY_MODEL));
+    let mut runner = Runner::launch(&agent()).unwrap();
+    for _ in 0..2 {
+        assert!(runner.ask(run(&first, Fill::Scattered), PATIENCE).is_ok());
+    }
+    let error = runner.ask(run(&other, Fill::Scattered), PATIENCE).unwrap_err();
+    assert!(error.to_string().contains("Permission denied"), "{error}");
+}
+
+/// What holds a process that times the tiny model.
+fn sandbox_of(transport: &dyn Transport, runtime: &str) -> Result<Vec<String>, DeviceError> {
+    let (_folder, path) = models::file(citronade::agent::TINY_MODEL);
+    let warmup = Warmup { min_runs: 1, max_runs: 1, tolerance: 1.0, max_us: 1.0 };
+    let task = timing(&path, warmup, runtime);
+    let Answer::Timed(timed) = Runner::launch(transport)?.ask(task, PATIENCE)? else {
+        panic!("no samples")
+    };
+    Ok(timed.before.sandbox.unwrap())
+}
+
+fn timing(model: &Path, warmup: Warmup, runtime: &str) -> Task {
+    let sampling = Sampling { min: 1, max: 1, max_us: 1.0, enough: 0, min_us: 0.0, pace_us: 0.0 };
+    Task::Time(TimeRequest {
+        model: model.to_string_lossy().into_owned(),
+        runtime: runtime.to_owned(),
+        library: None,
+        threads: 1,
+        warmup,
+        sampling,
+    })
+}
+
+/// Takes all the processor time it gets.
+const FOREVER: Warmup =
+    Warmup { min_runs: u32::MAX, max_runs: u32::MAX, tolerance: 0.0, max_us: 1e18 };
+
+#[test]
+fn a_model_that_takes_more_processor_time_than_its_deadline_is_ended_and_named() {
+    let (_folder, path) = models::file(citronade::agent::TINY_MODEL);
+    let request =
+        Request { protocol: 1, id: 1, task: timing(&path, FOREVER, "tract"), deadline_us: 1e5 };
+    let mut child =
+        Command::new(AGENT).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "{}", serde_json::to_string(&request).unwrap()).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(24), "SIGXCPU");
+    let dies = script("read request; kill -XCPU $$");
+    let error =
+        Runner::launch(&dies).unwrap().ask(timing(&path, FOREVER, "tract"), PATIENCE).unwrap_err();
+    assert!(error.is_the_models_fault() && !error.is_transient(), "{error}");
+    let expected = format!(
+        "the runner on local used more than 121 s of processor time while it should time `{}`, \
+         and was ended",
+        path.display()
+    );
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn every_operator_that_tract_lacks_is_named_at_once() {
+    let node = |input, output: &str, op: &str| {
+        [
+            models::field(1, input),
+            models::field(2, output.as_bytes()),
+            models::field(4, op.as_bytes()),
+        ]
+        .concat()
+    };
+    let rest = [
+        models::field(1, &node(b"m", "n", "Relu")),
+        models::field(1, &node(b"n", "y", "Unheard")),
+        models::field(11, &models::value_info("x")),
+        models::field(12, &models::value_info("y")),
+    ];
+    let bytes = models::model(&node(b"x", "m", "FooBar"), &rest, "");
+    let (_folder, path) = models::file(&bytes);
+    let mut runner = Runner::launch(&agent()).unwrap();
+    let error = runner.ask(run(&path, Fill::Scattered), PATIENCE).unwrap_err();
+    let expected = "tract cannot load the model: it has no operator `FooBar`, `Unheard`";
+    assert_eq!(error.to_string(), expected);
 }
 
 #[test]
@@ -160,9 +288,8 @@ fn weights_outside_the_model_file_are_refused() {
 #[test]
 fn the_agent_ends_when_the_host_is_gone_even_in_the_middle_of_a_run() {
     let (_folder, path) = models::file(citronade::agent::TINY_MODEL);
-    let forever = Warmup { min_runs: u32::MAX, max_runs: u32::MAX, tolerance: 0.0, max_us: 1e18 };
     let request = serde_json::json!({"protocol": 1, "id": 1, "task": {"time": {
-        "model": path, "runtime": "tract", "threads": 1, "warmup": forever,
+        "model": path, "runtime": "tract", "threads": 1, "warmup": FOREVER,
         "sampling": {"min": 1, "max": 1, "max_us": 1.0}}}});
     let mut child =
         Command::new(AGENT).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -7,6 +7,7 @@ use citronade::agent::TINY_MODEL;
 use citronade::device::DeviceError;
 use citronade::device::Fake;
 use citronade::device::Transport;
+use citronade::graph::Network;
 use citronade::measure::Bench;
 use citronade::measure::Level;
 use citronade::measure::MeasureError;
@@ -14,11 +15,18 @@ use citronade::measure::Measurement;
 use citronade::measure::Plan;
 use citronade::measure::Verdict;
 use citronade::measure::measure;
+use citronade::onnx::ExportOptions;
+use citronade::onnx::export;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use crate::device::AGENT;
 use crate::device::agent;
 use crate::device::script;
 use crate::support::models;
+use crate::support::networks::random_network;
+use crate::support::networks::random_weights;
 
 fn metronome(bytes: usize) -> Measurement {
     let (_folder, path) = models::file(&vec![7; bytes]);
@@ -76,6 +84,7 @@ fn the_object_keeps_the_raw_samples_and_is_read_back_whole() {
         "/conditions/before/ticks",
         "/conditions/after/ticks",
         "/per_op",
+        "/providers",
         "/samples_us/0/0",
     ];
     for field in fields {
@@ -198,6 +207,11 @@ fn models_that_cannot_be_measured_are_clear_errors() {
     let mut bench = Bench::open(Arc::new(agent()), "tract", 1).unwrap();
     let missing = bench.measure(Path::new("no-such.onnx"), &plan).unwrap_err();
     assert_eq!(missing.to_string(), "cannot read `no-such.onnx`");
+    let (_folder, endless) = models::file(b"");
+    let file = std::fs::File::options().write(true).open(&endless).unwrap();
+    file.set_len(citronade::agent::MAX_MODEL_BYTES + 1).unwrap();
+    let error = bench.measure(&endless, &plan).unwrap_err();
+    assert!(error.is_the_models_fault(), "{error:?}");
     for bytes in [models::bomb(), b"not a model".to_vec(), Vec::new()] {
         let (_folder, path) = models::file(&bytes);
         let error = bench.measure(&path, &plan).unwrap_err();
@@ -231,6 +245,68 @@ fn a_provider_that_the_library_lacks_is_refused_with_those_it_has() {
     let error = Bench::open(transport, "ort:magic", 1).map(|_| ()).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("no execution provider `magic`, only: cpu"), "{text}");
+}
+
+/// `y = Relu(x)` over 200,000 numbers.
+fn wide() -> Vec<u8> {
+    let value = |name: &str| {
+        let dimension = models::field(1, &[0x08, 0xc0, 0x9a, 0x0c]);
+        let tensor = [vec![0x08, 1], models::field(2, &dimension)].concat();
+        let value = models::field(2, &models::field(1, &tensor));
+        [models::field(1, name.as_bytes()), value].concat()
+    };
+    let node = [models::field(1, b"x"), models::field(2, b"y"), models::field(4, b"Relu")];
+    let rest = [models::field(11, &value("x")), models::field(12, &value("y"))];
+    models::model(&node.concat(), &rest, "")
+}
+
+#[test]
+fn outputs_longer_than_a_line_are_compared_by_sample_and_summary() {
+    let (_folder, path) = models::file(&wide());
+    let bench = Bench::open(Arc::new(agent()), "tract", 1).unwrap();
+    let agreement = bench.compare(&path, &bench).unwrap();
+    assert!(agreement.holds() && agreement.gap == Some(0.0), "{agreement:?}");
+    assert_eq!(agreement.values, Some(200_000));
+    let compared = agreement.compared.unwrap();
+    assert!((20_000..40_000).contains(&compared), "{compared}");
+}
+
+#[test]
+fn an_exported_network_computes_on_a_device_what_plain_loops_compute() {
+    let bench = Bench::open(Arc::new(agent()), "tract", 1).unwrap();
+    for seed in 0..3 {
+        let network = random_network(seed);
+        let bytes = export(&network, &ExportOptions::default());
+        let (_folder, path) = models::file(&bytes);
+        let agreement = bench.compare_with(&path, &network).unwrap();
+        assert!(agreement.gap.is_some_and(|gap| gap < 1e-4), "{seed}: {agreement:?}");
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let weights = random_weights(&network.graph, &mut rng);
+        let other = Network { weights, ..network };
+        assert!(!bench.compare_with(&path, &other).unwrap().holds(), "{seed}: other weights");
+    }
+}
+
+#[test]
+fn onnx_runtime_tells_which_provider_computes_how_many_nodes() {
+    let transport: Arc<dyn Transport> = Arc::new(agent());
+    for runtime in runtimes(&transport) {
+        let Some(model) = models::shared("onnx-real/ch_ppocr_mobile_v2.0_cls_infer.onnx") else {
+            return;
+        };
+        let plan = Plan { launches: 1, ..Plan::of(Level::Screen) };
+        let m = measure(transport.clone(), &model, &plan, runtime, 1).unwrap();
+        let Some(providers) = m.providers() else {
+            assert_eq!(runtime, "tract");
+            continue;
+        };
+        assert_eq!((runtime, providers.len()), ("ort", 1));
+        assert_eq!(providers[0].name, "CPUExecutionProvider");
+        assert!(providers[0].nodes > 10 && providers[0].partitions > 0, "{providers:?}");
+        let json = m.to_json();
+        assert!(json.contains(r#""providers":[{"name":"CPUExecutionProvider""#), "{json}");
+        assert!(Measurement::from_json(&json).unwrap() == m);
+    }
 }
 
 /// Both runtimes where ONNX Runtime is found, else tract and a word about it.

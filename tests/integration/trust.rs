@@ -116,6 +116,7 @@ fn launch(us: f64, after: Conditions) -> Timed {
         samples_us: vec![us; 50],
         runs: 2000,
         timed_us: 0.2e6,
+        providers: None,
         before: Conditions::default(),
         after,
     }

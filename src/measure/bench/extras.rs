@@ -8,6 +8,10 @@ use crate::agent::Outputs;
 use crate::agent::PerOpRequest;
 use crate::agent::RunRequest;
 use crate::agent::Task;
+use crate::agent::TensorData;
+
+use crate::graph::Network;
+use crate::graph::eval;
 
 use super::Bench;
 use super::Level;
@@ -59,6 +63,39 @@ impl Bench {
             format!("{} {reference} on {}", here.runtime.name, here.transport.address());
         let [expected, found] = [here.outputs(model)?, self.outputs(model)?];
         Ok(Agreement::of(reference, &expected, &found))
+    }
+
+    /// Runs `model`, the exported file of `network`, once there, and compares with what the network
+    /// computes by plain loops: no library had a part in the reference. The first sample of a batch
+    /// counts.
+    ///
+    /// # Errors
+    ///
+    /// As for [`measure`](Self::measure).
+    ///
+    /// # Panics
+    ///
+    /// If the network is not valid, or reads another number of values than the file.
+    pub fn compare_with(&self, model: &Path, network: &Network) -> Result<Agreement, MeasureError> {
+        let mut found = self.outputs(model)?;
+        let inputs = Fill::Scattered.tensors(&found.inputs);
+        let sample: Vec<f32> = inputs
+            .iter()
+            .flatten()
+            .take(1)
+            .flat_map(|t| &t.values)
+            .copied()
+            .map(|v| v.unwrap_or(f64::NAN) as f32)
+            .collect();
+        let expected: Vec<_> = eval(network, &sample)
+            .into_iter()
+            .map(|v| Some(f64::from(v)).filter(|v| v.is_finite()))
+            .collect();
+        found.tensors.truncate(1);
+        let tensors =
+            found.tensors.iter().map(|t| TensorData { values: expected.clone(), ..t.clone() });
+        let expected = Outputs { tensors: tensors.collect(), ..found.clone() };
+        Ok(Agreement::of("citronade's plain loops".to_owned(), &expected, &found))
     }
 
     fn outputs(&self, model: &Path) -> Result<Outputs, MeasureError> {
