@@ -9,6 +9,7 @@
 //! [`serve`] is the loop, [`main_loop`] the whole life of the process around it, [`Runtime`] the
 //! door to an inference library.
 mod android;
+mod clock;
 mod conditions;
 #[cfg(feature = "ort")]
 mod discovery;
@@ -28,10 +29,12 @@ mod provider;
 mod runtime;
 mod self_test;
 mod serve;
+mod stopped;
 mod timing;
 mod tiny;
 mod tract;
 
+pub use clock::since_boot;
 pub use conditions::Battery;
 pub use conditions::Conditions;
 pub use conditions::Facts;

@@ -239,9 +239,9 @@ impl DeviceError {
             Self::Absent { absence, .. } => Some(absence.hint()),
             Self::Gone { .. } => Some("is it still on, and the cable or network in order?"),
             Self::Busy { .. } => Some("wait for it, or stop it: one measurement at a time"),
-            Self::NotWritable { .. } => {
-                Some("make room there, or name another `workdir` for the device")
-            }
+            Self::NotWritable { .. } => Some(
+                "make room there or let it be written, or name another `workdir` for the device",
+            ),
             Self::NoRoom { .. } => Some("set `max_mb` for the device in devices.toml"),
             Self::Damaged { .. } => Some("try another cable or port; a full disk does this too"),
             Self::NoRunner { .. } => Some(
