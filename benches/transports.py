@@ -2,7 +2,11 @@
 
     python3 benches/transports.py CITRONADE DEVICE ROUNDS MODEL.onnx...
 
-DEVICE is this very machine by another way, e.g. `ssh:localhost`, with the same runner (`--agent`, beside CITRONADE). Prints, for each model and runtime,
+DEVICE is this very machine by another way, e.g. `ssh:localhost`, or the tests' phone, which is this machine behind the real `adb`:
+
+    cargo bench --bench test_phone -- python3 benches/transports.py CITRONADE PHONE ROUNDS MODEL.onnx...
+
+Both ways have the same runner (`--agent`, beside CITRONADE). Prints, for each model and runtime,
 the ratio of the medians (DEVICE / local) with the least and the largest of the rounds, and what a measurement at `screen` level takes beyond its timed
 runs and loading. Standard library only.
 """

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 use std::time::SystemTime;
 
 /// How names of runners begin; they are removed last.
@@ -17,6 +18,9 @@ const MODEL: &str = ".onnx";
 
 /// How names of what is on its way end.
 const PART: &str = ".part";
+
+/// Least time between two files that were used one after the other.
+const TICK: Duration = Duration::from_millis(1);
 
 /// Characters of the hash in a name.
 const HASH: usize = 32;
@@ -40,9 +44,7 @@ pub fn prepare(
     let cannot = |e: io::Error| format!("cannot look at the work folder: {e}");
     let whole = folder.join(name);
     if fs::metadata(&whole).is_ok_and(|m| m.len() == size) {
-        // It was used now; a file system without times only removes in another order.
-        let used = File::options().append(true).open(&whole);
-        used.and_then(|file| file.set_modified(SystemTime::now())).ok();
+        used_now(folder, name);
         return Ok("whole".to_owned());
     }
     let own = std::env::current_exe().ok();
@@ -95,7 +97,20 @@ pub fn accept(
         return Err(format!("{} bytes arrived with hash {found}, not {blake3}", hasher.count()));
     }
     file.sync_all().map_err(cannot)?;
-    fs::rename(&part, folder.join(name)).map_err(cannot)
+    fs::rename(&part, folder.join(name)).map_err(cannot)?;
+    used_now(folder, name);
+    Ok(())
+}
+
+/// Makes `name` the file that was used last, also after the device's clock was set back.
+///
+/// A file system that is read-only or has no times only removes in another order.
+fn used_now(folder: &Path, name: &str) {
+    let Ok(files) = files_of(folder) else { return };
+    let others = files.iter().filter(|file| file.path.file_name() != Some(name.as_ref()));
+    let last = others.filter_map(|file| file.used).max().unwrap_or(SystemTime::UNIX_EPOCH);
+    let now = SystemTime::now().max(last + TICK);
+    File::open(folder.join(name)).and_then(|file| file.set_modified(now)).ok();
 }
 
 /// What a file of ours is; the first go first.
@@ -150,8 +165,6 @@ fn files_of(folder: &Path) -> io::Result<Vec<Kept>> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn runner(c: char) -> String {
@@ -246,6 +259,23 @@ mod tests {
         let error = accepted(5).unwrap_err();
         assert!(error.contains("5 bytes arrived with hash"), "{error}");
         check_names(&f, &[model('d')]);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_make_what_was_used_last_the_oldest() {
+        let f = folder(&[(model('a'), 100), (model('b'), 100), (part('d'), 100)]);
+        let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
+        for c in ['a', 'b'] {
+            let file = File::open(f.path().join(model(c))).unwrap();
+            file.set_modified(tomorrow).unwrap();
+        }
+        let hash = blake3::hash(&[1; 100]).to_hex();
+        accept(f.path(), &model('d'), &part('d'), 100, hash.as_str()).unwrap();
+        assert_eq!(room(&f, 'a', 100, 400).unwrap(), "whole");
+        room(&f, 'e', 100, 300).unwrap();
+        check_names(&f, &[model('a'), model('d')]);
+        room(&f, 'e', 200, 300).unwrap();
+        check_names(&f, &[model('a')]);
     }
 
     #[test]

@@ -2,19 +2,18 @@
 //!
 //! The lock is the kernel's (`flock`) on a file that all users of the device can open, so it is
 //! free the moment its holder is gone. A holder whose host has gone to sleep keeps its process:
-//! therefore it holds a lease, which ends unless it is renewed.
-use std::fs;
+//! therefore it holds a lease, which ends unless it is renewed. The file says who holds it, and
+//! until when by a clock that nobody sets; it is read only while somebody does.
 use std::fs::File;
 use std::fs::OpenOptions;
-use std::fs::Permissions;
 use std::fs::TryLockError;
 use std::io;
 use std::io::Read;
 use std::io::Seek;
-use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
@@ -22,13 +21,21 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::thread;
 use std::time::Duration;
-use std::time::Instant;
+
+use nix::sys::stat::Mode;
+use nix::sys::stat::umask;
+
+use super::clock::since_boot;
+use super::stopped::kill_if_stopped;
 
 /// Name of the file in its folder.
 const FILE: &str = "citronade.lock";
 
 /// How often a lock that is taken is tried again.
 const RETRY: Duration = Duration::from_millis(20);
+
+/// How long the kernel may take to end a process that was killed.
+const DYING: Duration = Duration::from_secs(5);
 
 /// Longest owner that is written down or believed, bytes.
 const LONGEST_OWNER: usize = 200;
@@ -39,13 +46,30 @@ pub struct Lock {
 }
 
 struct Lease {
-    /// What keeps the lock, and until when.
-    held: Mutex<Option<(File, Instant)>>,
+    /// What keeps the lock.
+    held: Mutex<Option<Held>>,
     changed: Condvar,
 }
 
+struct Held {
+    file: File,
+    owner: String,
+    /// By [`since_boot`].
+    until: Duration,
+}
+
+impl Held {
+    /// Writes down who holds it and until when. On a full disk nobody can read that, and it is held
+    /// all the same.
+    fn sign(&self) {
+        let text = format!("{}\n{} {}\n", self.owner, process::id(), self.until.as_millis());
+        let written = self.file.write_all_at(text.as_bytes(), 0);
+        written.and_then(|()| self.file.set_len(text.len() as u64)).ok();
+    }
+}
+
 impl Lease {
-    fn held(&self) -> MutexGuard<'_, Option<(File, Instant)>> {
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -54,9 +78,11 @@ impl Lock {
     /// Takes the lock of the device for `lease`, waiting for at most `wait`; `Err` of the inner
     /// result names who has it.
     ///
+    /// A holder that was stopped and whose lease is over is killed, where this user may do that.
+    ///
     /// # Errors
     ///
-    /// If the file cannot be opened or written.
+    /// If the file cannot be opened.
     pub fn take(
         folder: &Path,
         owner: &str,
@@ -64,22 +90,29 @@ impl Lock {
         lease: Duration,
     ) -> io::Result<Result<Self, String>> {
         let mut file = open(&folder.join(FILE))?;
-        let until = Instant::now() + wait;
+        let mut until = since_boot() + wait;
+        let mut killed = None;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::Error(error)) => return Err(error),
-                Err(TryLockError::WouldBlock) if Instant::now() >= until => {
-                    return Ok(Err(owner_in(&mut file)));
-                }
-                Err(TryLockError::WouldBlock) => thread::sleep(RETRY),
+                Err(TryLockError::WouldBlock) => {}
             }
+            let holder = Holder::of(&mut file);
+            if holder.pid != killed && holder.is_late() && holder.kill_if_stopped(&file) {
+                killed = holder.pid;
+                until = until.max(since_boot() + DYING);
+            }
+            if since_boot() >= until {
+                return Ok(Err(holder.owner));
+            }
+            thread::sleep(RETRY);
         }
-        file.set_len(0)?;
-        file.rewind()?;
-        file.write_all(shortened(owner).as_bytes())?;
-        let held = Mutex::new(Some((file, Instant::now() + lease)));
-        let lease = Arc::new(Lease { held, changed: Condvar::new() });
+        let held = Held { file, owner: shortened(owner), until: since_boot() + lease };
+        // Nobody shall take us for the one before.
+        held.file.set_len(0).ok();
+        held.sign();
+        let lease = Arc::new(Lease { held: Mutex::new(Some(held)), changed: Condvar::new() });
         let watched = lease.clone();
         thread::spawn(move || end_lease(&watched));
         Ok(Ok(Lock { lease }))
@@ -87,12 +120,14 @@ impl Lock {
 
     /// Holds it for `lease` from now; false if it was lost before.
     pub fn renew(&self, lease: Duration) -> bool {
-        match &mut *self.lease.held() {
-            Some((_, until)) => {
-                *until = Instant::now() + lease;
+        let (mut held, now) = (self.lease.held(), since_boot());
+        match &mut *held {
+            Some(held) if now < held.until => {
+                held.until = now + lease;
+                held.sign();
                 true
             }
-            None => false,
+            Some(_) | None => false,
         }
     }
 }
@@ -107,8 +142,8 @@ impl Drop for Lock {
 /// Lets the lock go when its lease is over.
 fn end_lease(lease: &Lease) {
     let mut held = lease.held();
-    while let Some((_, until)) = &*held {
-        let left = until.saturating_duration_since(Instant::now());
+    while let Some(Held { until, .. }) = &*held {
+        let left = until.saturating_sub(since_boot());
         if left.is_zero() {
             *held = None;
             return;
@@ -126,34 +161,67 @@ fn open(path: &Path) -> io::Result<File> {
     options.read(true).write(true).custom_flags(nix::libc::O_NOFOLLOW);
     match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            match options.create_new(true).mode(0o666).open(path) {
+            match for_everybody(|| options.create_new(true).mode(0o666).open(path)) {
                 // Somebody else was faster.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open(path),
-                made => {
-                    let file = made?;
-                    // Whatever the umask says.
-                    fs::set_permissions(path, Permissions::from_mode(0o666))?;
-                    Ok(file)
-                }
+                made => made,
             }
         }
         opened => opened,
     }
 }
 
-fn owner_in(file: &mut File) -> String {
-    let mut bytes = Vec::new();
-    // Who it is matters less than that it is taken.
-    file.rewind().and_then(|()| file.take(LONGEST_OWNER as u64).read_to_end(&mut bytes)).ok();
-    let text = String::from_utf8_lossy(&bytes);
-    match text.trim() {
-        "" => "somebody who did not say who".to_owned(),
-        owner => owner.replace(char::is_control, " "),
+/// Without the mask of this process, so that a file is never there with fewer rights than it is to
+/// have: between making it and changing them others would be refused, or for ever after a crash.
+fn for_everybody<T>(make: impl FnOnce() -> T) -> T {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let mask = umask(Mode::empty());
+    let made = make();
+    umask(mask);
+    made
+}
+
+/// What the file says of who has it.
+struct Holder {
+    owner: String,
+    pid: Option<i32>,
+    /// When its lease is over, by [`since_boot`].
+    until: Option<Duration>,
+}
+
+impl Holder {
+    fn of(file: &mut File) -> Self {
+        let mut bytes = Vec::new();
+        // Who it is matters less than that it is taken.
+        let most = 2 * LONGEST_OWNER as u64;
+        file.rewind().and_then(|()| file.take(most).read_to_end(&mut bytes)).ok();
+        let text = String::from_utf8_lossy(&bytes);
+        let (owner, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        let (pid, until) = rest.trim().split_once(' ').unwrap_or_default();
+        let owner = match owner.trim() {
+            "" => "somebody who did not say who".to_owned(),
+            owner => shortened(owner),
+        };
+        Holder {
+            owner,
+            pid: pid.parse().ok(),
+            until: until.parse().ok().map(Duration::from_millis),
+        }
+    }
+
+    fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| until < since_boot())
+    }
+
+    fn kill_if_stopped(&self, file: &File) -> bool {
+        self.pid.is_some_and(|pid| kill_if_stopped(pid, file))
     }
 }
 
-fn shortened(owner: &str) -> &str {
-    &owner[..owner.floor_char_boundary(LONGEST_OWNER)]
+/// In one line, and not too long.
+fn shortened(owner: &str) -> String {
+    owner[..owner.floor_char_boundary(LONGEST_OWNER)].replace(char::is_control, " ")
 }
 
 #[cfg(test)]
@@ -196,11 +264,28 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_that_is_over_is_not_renewed_though_nobody_has_looked_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let stopped = Lock::take(folder.path(), "ann", NOW, LONG).unwrap().unwrap();
+        stopped.lease.held().as_mut().unwrap().until = since_boot();
+        assert!(!stopped.renew(LONG));
+    }
+
+    #[test]
+    fn an_owner_is_one_line_of_bounded_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = format!("ann\n1 0\n{}", "é".repeat(LONGEST_OWNER));
+        let _held = Lock::take(folder.path(), &long, NOW, LONG).unwrap().unwrap();
+        let owner = Lock::take(folder.path(), "bob", NOW, LONG).unwrap().err().unwrap();
+        assert!(owner.starts_with("ann 1 0 é") && owner.len() <= LONGEST_OWNER, "{owner}");
+    }
+
+    #[test]
     fn a_renewed_lease_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let held = Lock::take(folder.path(), "ann", NOW, Duration::from_secs(5)).unwrap().unwrap();
         assert!(held.renew(LONG));
-        assert!(held.lease.held().as_ref().unwrap().1 > Instant::now() + LONG / 2);
+        assert!(held.lease.held().as_ref().unwrap().until > since_boot() + LONG / 2);
     }
 
     #[test]

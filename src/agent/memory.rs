@@ -113,7 +113,8 @@ impl Watch {
     pub fn done(self) -> MemoryUse {
         let running = self.0.before.and_then(|_| peak());
         let peak = self.0.peak.zip(running).map(|(loading, running)| loading.max(running));
-        MemoryUse { peak, running, ..self.0 }
+        let process_peak = running.and_then(|_| status("VmHWM:"));
+        MemoryUse { peak, running, process_peak, ..self.0 }
     }
 }
 
@@ -139,5 +140,6 @@ mod tests {
         assert!((loaded - before).abs_diff(kept.len() as u64) < SLACK, "{memory:?}");
         assert!((running - loaded).abs_diff(32 << 20) < SLACK, "{memory:?}");
         assert_eq!(peak, running);
+        assert!(memory.process_peak.unwrap() > peak, "pages of files come on top: {memory:?}");
     }
 }

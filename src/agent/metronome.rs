@@ -77,7 +77,8 @@ impl Loaded for Ticking {
         let base = 2_000_000;
         let loaded = base + self.bytes;
         let most = Some(loaded + self.bytes);
-        Some(MemoryUse { before: Some(base), loaded: Some(loaded), peak: most, running: most })
+        let (before, loaded) = (Some(base), Some(loaded));
+        Some(MemoryUse { before, loaded, peak: most, running: most, process_peak: None })
     }
 }
 

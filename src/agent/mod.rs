@@ -11,6 +11,7 @@
 mod android;
 #[cfg(feature = "ort")]
 mod assignment;
+mod clock;
 mod conditions;
 #[cfg(feature = "ort")]
 mod discovery;
@@ -32,10 +33,12 @@ mod sandbox;
 mod scan;
 mod self_test;
 mod serve;
+mod stopped;
 mod timing;
 mod tiny;
 mod tract;
 
+pub use clock::since_boot;
 pub use conditions::Battery;
 pub use conditions::Conditions;
 pub use conditions::Facts;

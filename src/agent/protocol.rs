@@ -390,6 +390,10 @@ pub struct MemoryUse {
     pub peak: Option<u64>,
     /// Most anonymous memory while it ran.
     pub running: Option<u64>,
+    /// Largest resident set of the process while it ran, pages of files included: what the system
+    /// tells of it when it has ended (`/usr/bin/time -v`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_peak: Option<u64>,
 }
 
 /// What a model computed.
@@ -488,6 +492,9 @@ mod tests {
         );
         check_golden::<Reply>(
             r#"{"protocol":1,"id":3,"answer":{"memory":{"before":1000000,"loaded":1100000,"peak":1300000,"running":null}}}"#,
+        );
+        check_golden::<Reply>(
+            r#"{"protocol":1,"id":3,"answer":{"memory":{"before":1000000,"loaded":1100000,"peak":1300000,"running":1300000,"process_peak":21300000}}}"#,
         );
         check_golden::<Reply>(
             r#"{"protocol":1,"id":0,"answer":{"refused":{"kind":"request","reason":"protocol 9 is not 1"}}}"#,

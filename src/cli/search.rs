@@ -302,7 +302,7 @@ fn begin(
     });
     let run = RunRecord {
         id: format!("{stamp}-{}", &unique.to_hex()[..4]),
-        created: now.as_second(),
+        created: after_the_others(&args.store, now.as_second())?,
         config: json,
         data: config.data.clone(),
         data_hash: data.fingerprint(),
@@ -313,6 +313,13 @@ fn begin(
     };
     store.begin_run(&run)?;
     Ok(run)
+}
+
+/// When a run that begins now, at `unix_s` by a clock that may have been set back, is said to have begun:
+/// the newest is the one that began last.
+fn after_the_others(store: &Path, unix_s: i64) -> anyhow::Result<i64> {
+    let newest = inspect::open(store)?.newest_run()?.map(|run| run.created + 1);
+    Ok(newest.map_or(unix_s, |next| next.max(unix_s)))
 }
 
 /// The reference of `--reference FILE`, if the file is there.

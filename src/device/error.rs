@@ -274,9 +274,9 @@ impl DeviceError {
             Self::Gone { .. } => Some("is it still on, and the cable or network in order?"),
             Self::Busy { .. } => Some("wait for it, or stop it: one measurement at a time"),
             Self::Quarantined { .. } => Some("look after the device, then check it"),
-            Self::NotWritable { .. } => {
-                Some("make room there, or name another `workdir` for the device")
-            }
+            Self::NotWritable { .. } => Some(
+                "make room there or let it be written, or name another `workdir` for the device",
+            ),
             Self::NoRoom { .. } => Some("set `max_mb` for the device in devices.toml"),
             Self::Damaged { .. } => Some("try another cable or port; a full disk does this too"),
             Self::NoRunner { .. } => Some(

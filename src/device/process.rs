@@ -34,6 +34,9 @@ const STDERR_TAIL: usize = 2000;
 /// Most bytes that [`read_within`] keeps.
 const LONGEST_ANSWER: u64 = 64 * 1024;
 
+/// How much of a line that nobody wants is read at once.
+const PIECE: u64 = 4096;
+
 /// How long a process may live on when its output has ended, or that of what it started.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -58,7 +61,7 @@ pub fn start(mut command: Command, stdin: Stdio) -> io::Result<Started> {
 }
 
 /// All that `pipe` says until it ends, at most 64 KiB; `None` if it has not ended by `timeout`.
-pub fn read_within(pipe: ChildStdout, timeout: Duration) -> Option<String> {
+pub fn read_within(pipe: impl Read + Send + 'static, timeout: Duration) -> Option<String> {
     let (sender, text) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -73,11 +76,26 @@ pub fn read_within(pipe: ChildStdout, timeout: Duration) -> Option<String> {
 pub fn read_until(pipe: ChildStdout, line: &'static str, timeout: Duration) -> bool {
     let (sender, said) = mpsc::channel();
     thread::spawn(move || {
-        let mut lines = BufReader::new(pipe).take(LONGEST_ANSWER).lines();
-        let found = lines.any(|said| said.is_ok_and(|said| said.trim() == line));
-        sender.send(found).ok();
+        let found = skip_to(&mut BufReader::new(pipe), line);
+        sender.send(found.unwrap_or(false)).ok();
     });
     said.recv_timeout(timeout).unwrap_or(false)
+}
+
+/// Reads up to and with the first line that is `line`, which is shorter than a piece; false if there is
+/// none. What comes before it may be anything, of any length.
+pub fn skip_to(pipe: &mut impl BufRead, line: &str) -> io::Result<bool> {
+    let (mut piece, mut begins_line) = (Vec::new(), true);
+    loop {
+        piece.clear();
+        if pipe.take(PIECE).read_until(b'\n', &mut piece)? == 0 {
+            return Ok(false);
+        }
+        if begins_line && piece.trim_ascii_end() == line.as_bytes() {
+            return Ok(true);
+        }
+        begins_line = piece.last() == Some(&b'\n');
+    }
 }
 
 /// The program and its arguments, for a person.

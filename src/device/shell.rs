@@ -6,7 +6,6 @@
 //! comes first: what a login shell says before it is not for us.
 use std::fs::File;
 use std::io;
-use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
 use std::process::ChildStdout;
@@ -27,9 +26,6 @@ const BEGIN: &str = "citronade-begin";
 
 /// Begins the mark at the end.
 const MARK: &str = "citronade-end ";
-
-/// Most bytes of a line before [`BEGIN`] that are looked at in one piece.
-const LONGEST_GREETING: u64 = 4096;
 
 /// Reaches the shell of one device.
 pub trait Shell: Send + Sync {
@@ -61,11 +57,14 @@ pub struct Called {
 }
 
 /// The line that is really sent. Single quotes keep it whole whatever the login shell is; a line
-/// holds none, since it is made of fixed words, checked names and numbers.
+/// holds none, since it is made of fixed words, checked names and numbers. The empty line ends what a
+/// login shell has said without ending it.
 fn marked(line: &str) -> String {
     assert!(!line.contains('\''), "a line for a device has no quotes: {line}");
     // Complaints of the system are read, and so wanted in one language.
-    format!("exec sh -c 'LC_ALL=C; export LC_ALL; echo {BEGIN}; {{ {line}; }}; echo {MARK}$? >&2'")
+    format!(
+        "exec sh -c 'LC_ALL=C; export LC_ALL; echo; echo {BEGIN}; {{ {line}; }}; echo {MARK}$? >&2'"
+    )
 }
 
 /// Starts `line` and leaves it running.
@@ -73,7 +72,7 @@ pub fn spawn(shell: &dyn Shell, line: &str) -> Result<Pipe, DeviceError> {
     let started = start(shell, line, Stdio::piped())?;
     Ok(Pipe {
         requests: Box::new(started.stdin.expect("it is piped")),
-        answers: Box::new(AfterBegin { output: BufReader::new(started.stdout), has_begun: false }),
+        answers: Box::new(AfterBegin::of(started.stdout)),
         immediate: false,
         process: Box::new(Marked(started.process)),
     })
@@ -91,14 +90,13 @@ pub fn call(
     let Started { stdout, process, .. } = start(shell, line, stdin)?;
     let mut process = Marked(process);
     let (address, doing) = (shell.address(), doing.to_owned());
-    let Some(stdout) = process::read_within(stdout, timeout) else {
+    let Some(stdout) = process::read_within(AfterBegin::of(stdout), timeout) else {
         process.kill();
         process.end();
         // No model was involved: it is the device that does not answer.
         let complaint = format!("no answer within {} s", timeout.as_secs());
         return Err(DeviceError::Gone { address, doing, complaint });
     };
-    let stdout = stdout.split_once(BEGIN).map_or("", |(_, own)| own).trim_start().to_owned();
     let End { status, signal, stderr_tail, link_lost } = process.end();
     match status.or(signal.map(|s| 128 + s)) {
         Some(status) if !link_lost => Ok(Called { status, stdout, stderr: stderr_tail }),
@@ -129,12 +127,17 @@ struct AfterBegin {
     has_begun: bool,
 }
 
+impl AfterBegin {
+    fn of(output: ChildStdout) -> Self {
+        AfterBegin { output: BufReader::new(output), has_begun: false }
+    }
+}
+
 impl Read for AfterBegin {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while !self.has_begun {
-            let mut line = Vec::new();
-            let read = self.output.by_ref().take(LONGEST_GREETING).read_until(b'\n', &mut line)?;
-            self.has_begun = read == 0 || line.trim_ascii_end().ends_with(BEGIN.as_bytes());
+        if !self.has_begun {
+            process::skip_to(&mut self.output, BEGIN)?;
+            self.has_begun = true;
         }
         self.output.read(buffer)
     }

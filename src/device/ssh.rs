@@ -105,7 +105,9 @@ impl Ssh {
         // The first value of an option counts.
         command.args(patience.iter().flat_map(|option| ["-o", option]));
         self.configure(&mut command);
-        command.args(["-M", "-o", "ControlPersist=no", "--", &self.host, "echo up; exec cat"]);
+        // The empty line ends what a login shell has said without ending it.
+        let line = "echo; echo up; exec cat";
+        command.args(["-M", "-o", "ControlPersist=no", "--", &self.host, line]);
         let started = process::start(command, Stdio::piped());
         let Started { stdin, stdout, mut process } = started.map_err(|source| {
             DeviceError::NotStarted { program: "ssh".to_owned(), address: self.address(), source }

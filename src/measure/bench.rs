@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
-use std::time::SystemTime;
 
 use crate::agent::Answer;
 use crate::agent::Hello;
@@ -18,6 +17,7 @@ use crate::agent::MemoryUse;
 use crate::agent::RuntimeFacts;
 use crate::agent::Task;
 use crate::agent::TimeRequest;
+use crate::agent::since_boot;
 use crate::device::DeviceError;
 use crate::device::Runner;
 use crate::device::Transport;
@@ -303,14 +303,14 @@ impl Bench {
                 thread::sleep(pause);
             }
             watch(&Progress::launch(launches.len() as u32, plan));
-            self.keep(visit)?;
             let Visit { file, placed, patience, .. } = &mut *visit;
             let launch = patience.with(|| self.time(&file.path, placed, plan))?;
-            gated.stopped = self.gates.stopped(&launch.timed.after, &mut gated);
-            launches.push(launch);
+            // Nothing that was measured beside somebody else is returned.
+            if self.keep(visit)? {
+                gated.stopped = self.gates.stopped(&launch.timed.after, &mut gated);
+                launches.push(launch);
+            }
         }
-        // Nothing that was measured beside somebody else is returned.
-        self.keep(visit)?;
         let gates = (!self.gates.are_open()).then_some(gated);
         Ok(self.measurement(visit.file.clone(), plan, launches, gates))
     }
@@ -395,16 +395,18 @@ impl Bench {
         Ok(visit)
     }
 
-    /// Keeps the device for longer.
-    fn keep(&self, visit: &mut Visit<'_>) -> Result<(), MeasureError> {
+    /// Keeps the device for longer; false if it had to be taken anew: somebody else may have had it
+    /// since the last time.
+    fn keep(&self, visit: &mut Visit<'_>) -> Result<bool, MeasureError> {
         match visit.hold.renew() {
+            Ok(()) => Ok(true),
             // It was the runner that held it, not the model.
             Err(error) if error.is_transient() => {
                 let longest = visit.longest;
                 visit.hold = visit.patience.with(|| self.hold(longest))?;
-                Ok(())
+                Ok(false)
             }
-            renewed => renewed.map_err(|source| self.failed(NO_MODEL, source)),
+            Err(source) => Err(self.failed(NO_MODEL, source)),
         }
     }
 
@@ -433,11 +435,10 @@ impl Bench {
             warmup: plan.warmup,
             sampling: plan.sampling,
         };
-        let (start, clock) = (Instant::now(), SystemTime::now());
+        // The device goes on while this computer sleeps.
+        let start = since_boot();
         let answer = self.ask(Task::Time(request), plan.timeout, model)?;
-        // The first stands still while this computer sleeps, the second may be set.
-        let elapsed = start.elapsed().max(clock.elapsed().unwrap_or_default());
-        let wall_us = elapsed.as_secs_f64() * 1e6;
+        let wall_us = (since_boot() - start).as_secs_f64() * 1e6;
         match answer {
             Answer::Timed(timed) => {
                 let wall = self.is_real().then_some(wall_us);

@@ -106,6 +106,9 @@ pub struct MemoryCost {
     pub weights: Option<Bytes>,
     /// Growth from there to the most while running: inputs, activations, outputs.
     pub activations: Option<Bytes>,
+    /// Largest resident set of the process while it ran the model, pages of files included; `None`
+    /// from an agent that does not say.
+    pub process_peak: Option<Bytes>,
 }
 
 impl Launch {
@@ -216,6 +219,7 @@ impl Measurement {
             cost_interval: [Bytes(least), Bytes(most)],
             weights: grown(|m| m.before, |m| m.loaded),
             activations: grown(|m| m.loaded, |m| m.running),
+            process_peak: middle(&self.memory, |m| m.process_peak).map(Bytes),
         })
     }
 }

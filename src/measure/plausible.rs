@@ -54,7 +54,8 @@ pub fn ensure_possible(timed: &Timed, wall_us: Option<f64>) -> Result<(), String
 ///
 /// What cannot be, for a person.
 pub fn ensure_possible_memory(memory: &MemoryUse) -> Result<(), String> {
-    let values = [memory.before, memory.loaded, memory.peak, memory.running];
+    let MemoryUse { before, loaded, peak, running, process_peak } = *memory;
+    let values = [before, loaded, peak, running, process_peak];
     match values.into_iter().flatten().find(|bytes| *bytes > MOST_MEMORY) {
         Some(bytes) => Err(format!("{bytes} bytes of memory")),
         None => Ok(()),

@@ -7,6 +7,7 @@ mod cli;
 mod data;
 mod device;
 mod engine;
+mod faults;
 mod graph;
 mod health;
 mod latency;

@@ -39,47 +39,47 @@ use crate::support::models;
 use crate::support::sshd::Board;
 
 /// Long enough for a busy machine; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Room for the runner of a development build.
-const ROOM: u64 = 2_000_000_000;
+pub const ROOM: u64 = 2_000_000_000;
 
-fn runners() -> Runners {
+pub fn runners() -> Runners {
     Runners { given: Some(PathBuf::from(AGENT)), ..Runners::default() }
 }
 
 /// The work folder of a device.
-struct Folder {
+pub struct Folder {
     /// As the device calls it.
-    there: String,
+    pub there: String,
     /// The same as this machine sees it.
-    here: PathBuf,
+    pub here: PathBuf,
 }
 
 impl Folder {
-    fn of_board(board: &Board) -> Self {
+    pub fn of_board(board: &Board) -> Self {
         let here = board.folder();
         Folder { there: here.to_str().unwrap().to_owned(), here }
     }
 
-    fn of_phone(phone: &Phone) -> Self {
+    pub fn of_phone(phone: &Phone) -> Self {
         Folder { there: "/data/local/tmp/work".to_owned(), here: phone.folder().join("work") }
     }
 }
 
 /// The device behind `shell`; its lock is in its work folder, by the name that the runner sees: the
 /// phone's is one of this machine.
-fn remote<S: Shell>(shell: S, folder: &Folder) -> Remote<S> {
+pub fn remote<S: Shell>(shell: S, folder: &Folder) -> Remote<S> {
     let remote = Remote::new(shell, runners(), &folder.there, ROOM).unwrap();
     remote.with_lock_folder(folder.here.to_str().unwrap())
 }
 
-fn hash(file: &Path) -> String {
+pub fn hash(file: &Path) -> String {
     blake3::hash(&fs::read(file).unwrap()).to_hex().to_string()
 }
 
 /// What lies in a folder, by name.
-fn names(folder: &Path) -> Vec<String> {
+pub fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<_> =
         entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
@@ -239,7 +239,7 @@ pub fn phone(server: &AdbServer, phone: &Phone) -> Arc<dyn Transport> {
     Arc::new(remote(adb(server, phone), &Folder::of_phone(phone)))
 }
 
-fn adb(server: &AdbServer, phone: &Phone) -> Adb {
+pub fn adb(server: &AdbServer, phone: &Phone) -> Adb {
     let adb = Adb::new(&phone.serial()).unwrap();
     server.variables().into_iter().fold(adb, |adb, (name, value)| adb.with_variable(name, value))
 }
@@ -411,9 +411,9 @@ fn the_shared_connection_ends_with_its_owner() {
     let Some(mut board) = Board::start() else { return };
     let ssh = board.ssh();
     ssh.prepare().unwrap();
-    assert!(board.sessions() > 0);
+    assert!(!board.sessions().is_empty());
     drop(ssh);
-    wait_until("the session is gone", || board.sessions() == 0);
+    wait_until("the session is gone", || board.sessions().is_empty());
     board.kill();
 }
 

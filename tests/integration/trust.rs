@@ -59,7 +59,7 @@ impl Played {
         played.write("hello", [&first].into_iter().chain(hellos).map(hello));
         played.write("time", launches.iter().map(|t| Answer::Timed(Box::new(t.clone()))));
         let most = Some(3 << 20);
-        let memory = MemoryUse { before: most, loaded: most, peak: most, running: most };
+        let memory = MemoryUse { peak: most, ..MemoryUse::default() };
         played.write("memory", [Answer::Memory(memory)].into_iter());
         fs::write(played.model(), "a model").unwrap();
         played

@@ -20,38 +20,57 @@ const SSHD: &str = "/usr/sbin/sshd";
 
 /// The daemon; dropped, it is gone with all its sessions.
 pub struct Board {
+    host: String,
     port: u16,
     home: TempDir,
     sshd: Child,
 }
 
 impl Board {
-    /// Says so and returns `None` where there is no `sshd`.
+    /// On loopback. Says so and returns `None` where there is no `sshd`.
     pub fn start() -> Option<Board> {
+        Board::started("127.0.0.1", &[], "")
+    }
+
+    /// Whose sessions all begin with `script`, which is to run the command `$SSH_ORIGINAL_COMMAND`.
+    pub fn with_login(script: &Path) -> Option<Board> {
+        Board::started("127.0.0.1", &[], &format!("ForceCommand {}\n", script.display()))
+    }
+
+    /// In a network of its own, where it has the address `host` as soon as somebody gives it to it.
+    pub fn apart(host: &str) -> Option<Board> {
+        Board::started(host, &["unshare", "--net"], "")
+    }
+
+    /// Started by `launcher`, which becomes it, with more lines for its configuration.
+    fn started(host: &str, launcher: &[&str], lines: &str) -> Option<Board> {
         if !Path::new(SSHD).is_file() {
             eprintln!("not tried over ssh: there is no {SSHD} (Debian: openssh-server)");
             return None;
         }
         let home = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
         for key in ["host", "user", "stranger"] {
             make_key(&home.path().join(key));
         }
         let at = |name: &str| home.path().join(name).display().to_string();
         fs::copy(at("user.pub"), at("authorized")).unwrap();
         let host_key = fs::read_to_string(at("host.pub")).unwrap();
-        fs::write(at("known"), format!("[127.0.0.1]:{port} {host_key}")).unwrap();
+        fs::write(at("known"), format!("[{host}]:{port} {host_key}")).unwrap();
         let config = format!(
-            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
+            "ListenAddress {}\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
              UsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             MaxStartups 100\n",
+             MaxStartups 100\n{lines}",
+            if launcher.is_empty() { host } else { "0.0.0.0" },
             at("host"),
             at("authorized")
         );
         fs::write(at("config"), config).unwrap();
         // Where root's sshd locks a part of itself up.
         fs::create_dir_all("/run/sshd").ok();
-        let mut sshd = Command::new(SSHD)
+        let mut words = launcher.iter().chain(&[SSHD]);
+        let mut sshd = Command::new(words.next().expect("sshd at least"))
+            .args(words)
             .args(["-D", "-e", "-f", &at("config")])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -67,7 +86,7 @@ impl Board {
         }
         // Nobody reads on: it must not block on a full pipe.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Some(Board { port, home, sshd })
+        Some(Board { host: host.to_owned(), port, home, sshd })
     }
 
     /// As its user reaches it.
@@ -77,7 +96,7 @@ impl Board {
 
     /// With the key `identity` and the known hosts in the file `known`.
     pub fn ssh_as(&self, identity: &str, known: &str) -> Ssh {
-        let ssh = Ssh::new("127.0.0.1", Some(self.port)).unwrap();
+        let ssh = Ssh::new(&self.host, Some(self.port)).unwrap();
         self.options(identity, known).into_iter().fold(ssh, Ssh::with_option)
     }
 
@@ -109,8 +128,13 @@ impl Board {
     }
 
     /// Processes of connections that are open.
-    pub fn sessions(&self) -> usize {
-        children(self.sshd.id()).len()
+    pub fn sessions(&self) -> Vec<Pid> {
+        children(self.sshd.id())
+    }
+
+    /// The daemon.
+    pub fn pid(&self) -> u32 {
+        self.sshd.id()
     }
 
     /// Power failure: the daemon and all sessions are gone.

@@ -10,6 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
@@ -26,7 +27,9 @@ pub struct Device {
     pub cable: Arc<Cable>,
     pub is_authorised: AtomicBool,
     /// What every command says first.
-    pub garbage: Mutex<String>,
+    pub garbage: Mutex<Vec<u8>>,
+    /// Whether commands do nothing, for ever.
+    pub is_silent: AtomicBool,
     /// What `/` is.
     root: PathBuf,
     /// Where its programs find their answers.
@@ -40,7 +43,8 @@ impl Device {
         let device = Device {
             cable: Arc::new(Cable::new()),
             is_authorised: AtomicBool::new(true),
-            garbage: Mutex::new(String::new()),
+            garbage: Mutex::new(Vec::new()),
+            is_silent: AtomicBool::new(false),
             root: files.join("root"),
             answers: files.join("answers"),
             commands: Mutex::new(Some(Vec::new())),
@@ -66,7 +70,7 @@ impl Device {
 
     /// What it is now; nobody waits while it is sent.
     pub fn garbage(&self) -> Vec<u8> {
-        self.garbage.lock().unwrap().clone().into_bytes()
+        self.garbage.lock().unwrap().clone()
     }
 
     /// How the phone introduces itself.
@@ -80,9 +84,13 @@ impl Device {
     /// A shell for `line`, with its paths and programs those of the phone.
     pub fn shell(&self, line: &str) -> Command {
         let folder = self.local(FOLDER);
+        let line = match self.is_silent.load(Ordering::SeqCst) {
+            true => "exec sleep 1000".to_owned(),
+            false => line.replace(FOLDER, folder.to_str().unwrap()),
+        };
         let mut shell = Command::new("sh");
         shell
-            .args(["-c", &line.replace(FOLDER, folder.to_str().unwrap())])
+            .args(["-c", &line])
             .current_dir(&self.root)
             .env_clear()
             .env("PATH", format!("{PROGRAMS}:{}", env::var("PATH").unwrap()))

@@ -111,8 +111,13 @@ impl Phone {
     }
 
     /// What every command says on standard output before anything of its own.
-    pub fn set_garbage(&self, text: &str) {
-        *self.device.garbage.lock().unwrap() = text.to_owned();
+    pub fn set_garbage(&self, said: impl Into<Vec<u8>>) {
+        *self.device.garbage.lock().unwrap() = said.into();
+    }
+
+    /// Whether commands from now on are begun and never answered.
+    pub fn set_silent(&self, is_silent: bool) {
+        self.device.is_silent.store(is_silent, Ordering::SeqCst);
     }
 
     /// Whether connections from now on are accepted; the others wait for somebody to press the

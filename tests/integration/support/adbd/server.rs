@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::Phone;
 
 /// Long enough for a busy machine; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A server with its own port, keys and log; dropped, it ends.
 pub struct AdbServer {
