@@ -18,7 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(3);
 /// Adds what the services tell to what the kernel told, if this is Android. Costs some hundredths
 /// of a second there, so it is not for right before a sample.
 pub fn ask(conditions: &mut Conditions) {
-    let Some(dumpsys) = dumpsys() else { return };
+    let Some(dumpsys) = program("dumpsys") else { return };
     let say = |service| said_by(&dumpsys, service);
     if let Some(text) = say("thermalservice") {
         conditions.thermal_status = thermal_status(&text);
@@ -28,15 +28,23 @@ pub fn ask(conditions: &mut Conditions) {
     conditions.battery = conditions.battery.or_else(|| battery(&say("battery")?));
 }
 
-/// The program that asks services; there is none elsewhere.
-fn dumpsys() -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|folder| folder.join("dumpsys")).find(|file| file.is_file())
+/// Is this Android's emulator? Its images set one of these properties.
+pub fn is_emulator() -> bool {
+    let Some(getprop) = program("getprop") else { return false };
+    ["ro.boot.qemu", "ro.kernel.qemu"]
+        .iter()
+        .any(|name| said_by(&getprop, name).is_some_and(|value| value.trim() == "1"))
 }
 
-fn said_by(dumpsys: &Path, service: &str) -> Option<String> {
-    let mut child = Command::new(dumpsys)
-        .arg(service)
+/// A program that asks the system; there is none elsewhere.
+fn program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+fn said_by(program: &Path, what: &str) -> Option<String> {
+    let mut child = Command::new(program)
+        .arg(what)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -22,7 +22,6 @@ use crate::device::Profile;
 use crate::device::Runners;
 use crate::device::Transport;
 use crate::measure::Bench;
-use crate::measure::Gates;
 use crate::measure::Hold;
 use crate::measure::Level;
 use crate::measure::MeasureError;
@@ -165,7 +164,7 @@ struct Checked {
 /// Reaches the device, brings the runner there, and measures the tiny model.
 fn check(name: &str, agent: Option<PathBuf>, json: bool) -> anyhow::Result<Exit> {
     let (entry, transport) = connect(name, agent)?;
-    let mut bench = Bench::open(transport, "tract", 1)?.with_gates(Gates::from(&entry.profile));
+    let mut bench = Bench::open(transport, "tract", 1)?.with_profile(&entry.profile);
     let folder = tempfile::tempdir()?;
     let model = folder.path().join("reference.onnx");
     std::fs::write(&model, TINY_MODEL)

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::data;
 use crate::data::DataSet;
 use crate::data::Samples;
+use crate::device::Profile;
 use crate::device::Transport;
 use crate::engine::Budget;
 use crate::engine::ConfigError;
@@ -24,7 +25,6 @@ use crate::engine::Parts;
 use crate::engine::RunConfig;
 use crate::engine::StopReason;
 use crate::measure::Bench;
-use crate::measure::Gates;
 use crate::pareto::Objective;
 use crate::pareto::Reference;
 use crate::search::Acceptance;
@@ -46,6 +46,9 @@ use super::progress::Progress;
 /// What a search may spend if nobody says.
 const DEFAULT_BUDGET: &str = "5min";
 
+/// Ends the runtime of a run whose figures are those of an emulated device.
+const EMULATED: &str = " (emulated)";
+
 /// Runs a search, or goes on with the one in the store.
 pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     let earlier = earlier_run(&args)?;
@@ -65,8 +68,8 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     }
     let data = load(&config)?;
     say_notes(&data);
-    let bench = open_bench(transport, &config, earlier.as_ref())?;
-    let bench = bench.with_gates(Gates::from(&entry.profile));
+    let bench = open_bench(transport, &entry.profile, &config, earlier.as_ref())?;
+    reject_emulated(&bench, &args, earlier.as_ref())?;
     let runtime = runtime_of(&bench);
     // A new one is made last, so that a slip leaves none behind.
     let mut store = match held {
@@ -108,6 +111,7 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
 /// two runtimes are not one front.
 fn open_bench(
     transport: Arc<dyn Transport>,
+    profile: &Profile,
     config: &RunConfig,
     earlier: Option<&RunRecord>,
 ) -> anyhow::Result<Bench> {
@@ -116,11 +120,12 @@ fn open_bench(
         if let Some(missing) = missing {
             output::note(&format!("warning: {missing}; tract is used instead"));
         }
-        return Ok(bench);
+        return Ok(bench.with_profile(profile));
     };
     let name = run.runtime.split(' ').next().unwrap_or_default();
     let bench = Bench::open(transport, name, config.threads)
-        .with_context(|| format!("run {} was measured with {}", run.id, run.runtime))?;
+        .with_context(|| format!("run {} was measured with {}", run.id, run.runtime))?
+        .with_profile(profile);
     let now = runtime_of(&bench);
     if now != run.runtime {
         let was = &run.runtime;
@@ -129,10 +134,42 @@ fn open_bench(
     Ok(bench)
 }
 
-/// `tract 0.23.9`.
+/// Times of an emulator are on no front unless that is asked for, and never beside real ones.
+fn reject_emulated(
+    bench: &Bench,
+    args: &Search,
+    earlier: Option<&RunRecord>,
+) -> Result<(), UsageError> {
+    let is = bench.is_emulated();
+    let Some(run) = earlier else {
+        return match is && !args.emulated {
+            true => Err(UsageError(
+                "the device is emulated: its times say nothing about a real one; add --emulated to \
+                 search on it all the same"
+                    .to_owned(),
+            )),
+            false => Ok(()),
+        };
+    };
+    let was = run.runtime.ends_with(EMULATED);
+    match (was, is) {
+        (true, false) | (false, true) => {
+            let which = if was { "an emulated" } else { "a real" };
+            let (id, store) = (&run.id, args.store.display());
+            Err(UsageError(format!(
+                "run {id} in `{store}` was measured on {which} device, and this is none; add --new to \
+                 start a new run, or name another --store"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `tract 0.23.9`, or `tract 0.23.9 (emulated)`.
 fn runtime_of(bench: &Bench) -> String {
     let version = bench.runtime().version.clone().unwrap_or_default();
-    format!("{} {version}", bench.runtime().name)
+    let emulated = if bench.is_emulated() { EMULATED } else { "" };
+    format!("{} {version}{emulated}", bench.runtime().name)
 }
 
 /// What reading the data decided or left out.

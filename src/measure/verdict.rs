@@ -192,7 +192,14 @@ fn elapsed(m: &Measurement) -> Option<(u64, u64, f64)> {
 
 /// What a reader should know but is no reason to distrust the samples.
 fn told(m: &Measurement) -> impl Iterator<Item = String> {
-    outliers(m).into_iter().chain(unsettled(m)).chain(threads(m)).chain(blind(m))
+    let emulated = emulated(m).map(str::to_owned);
+    emulated.into_iter().chain(outliers(m)).chain(unsettled(m)).chain(threads(m)).chain(blind(m))
+}
+
+/// Its figures agree with each other, and with nothing else.
+fn emulated(m: &Measurement) -> Option<&'static str> {
+    (m.facts.emulated == Some(true))
+        .then_some("the device is emulated: its times say nothing about a real one")
 }
 
 fn outliers(m: &Measurement) -> Option<String> {
@@ -334,6 +341,14 @@ mod tests {
         let (verdict, reasons) = m.verdict();
         let hot = "`cpu-thermal` has 83.5 °C, 80 are allowed: no more launches after 2";
         assert_eq!((verdict, reasons[0].as_str()), (Verdict::Throttled, hot));
+    }
+
+    #[test]
+    fn an_emulated_device_is_told_with_every_measurement() {
+        let mut m = measurement(|_, _| 100.0);
+        m.facts.emulated = Some(true);
+        let told = "the device is emulated: its times say nothing about a real one";
+        check_verdict(&m, Verdict::Stable, &[told]);
     }
 
     #[test]

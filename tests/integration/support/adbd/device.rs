@@ -17,6 +17,7 @@ use nix::unistd::Pid;
 
 use super::FOLDER;
 use super::cable::Cable;
+use crate::support::emulator::emulated;
 
 /// `getprop`, `dumpsys` and `uname` of the phone.
 const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/support/adbd/bin");
@@ -27,6 +28,8 @@ pub struct Device {
     pub is_authorised: AtomicBool,
     /// What every command says first.
     pub garbage: Mutex<String>,
+    /// What starts the runner, if that is one for another processor.
+    pub emulator: Mutex<Option<String>>,
     /// What `/` is.
     root: PathBuf,
     /// Where its programs find their answers.
@@ -41,6 +44,7 @@ impl Device {
             cable: Arc::new(Cable::new()),
             is_authorised: AtomicBool::new(true),
             garbage: Mutex::new(String::new()),
+            emulator: Mutex::new(None),
             root: files.join("root"),
             answers: files.join("answers"),
             commands: Mutex::new(Some(Vec::new())),
@@ -80,9 +84,13 @@ impl Device {
     /// A shell for `line`, with its paths and programs those of the phone.
     pub fn shell(&self, line: &str) -> Command {
         let folder = self.local(FOLDER);
+        let mut line = line.replace(FOLDER, folder.to_str().unwrap());
+        if let Some(emulator) = &*self.emulator.lock().unwrap() {
+            line = emulated(&line, emulator);
+        }
         let mut shell = Command::new("sh");
         shell
-            .args(["-c", &line.replace(FOLDER, folder.to_str().unwrap())])
+            .args(["-c", &line])
             .current_dir(&self.root)
             .env_clear()
             .env("PATH", format!("{PROGRAMS}:{}", env::var("PATH").unwrap()))

@@ -100,6 +100,14 @@ impl Phone {
         self.device.set_answer("machine", &format!("{name}\n"));
     }
 
+    /// A 64-bit ARM phone from now on: its runner is started by `emulator`, and both `uname` and
+    /// Android's properties say so.
+    pub fn emulate(&self, emulator: &str) {
+        *self.device.emulator.lock().unwrap() = Some(emulator.to_owned());
+        self.set_machine("aarch64");
+        self.set_property("ro.product.cpu.abi", "arm64-v8a");
+    }
+
     /// What every command says on standard output before anything of its own.
     pub fn set_garbage(&self, text: &str) {
         *self.device.garbage.lock().unwrap() = text.to_owned();
