@@ -94,8 +94,7 @@ fn a_phone_of_another_processor_gets_its_own_runner_and_runs_real_models() {
     there.emulate(&arm.emulator());
     let shell = crate::remote::adb(&server, &there);
     let folder = there.folder().join("work");
-    let device: Arc<dyn Transport> =
-        Arc::new(remote(shell, &arm, "/data/local/tmp/work", &folder));
+    let device: Arc<dyn Transport> = Arc::new(remote(shell, &arm, "/data/local/tmp/work", &folder));
     for runtime in ["tract", "ort"] {
         check_real_models(&device, runtime);
     }
