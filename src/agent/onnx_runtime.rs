@@ -3,6 +3,8 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -66,9 +68,7 @@ impl OnnxRuntime {
                 ort::MINOR_VERSION
             ),
         };
-        let builder = ort::init_from(library).map_err(|e| missing(e.to_string()))?;
-        let environment = builder.with_telemetry(false).build();
-        let environment = environment.map_err(|e| missing(e.to_string()))?;
+        let environment = environment(library).map_err(missing)?;
         let version = version_of(library, ort::info());
         let available = provider::available();
         if !available.iter().any(|name| name == provider) {
@@ -104,6 +104,18 @@ impl OnnxRuntime {
             Source::Bytes(bytes) => builder.commit_from_memory(bytes),
         }
     }
+}
+
+/// That of this process; the library allows one, so it is made once and kept.
+fn environment(library: &Path) -> Result<Environment, String> {
+    static MADE: Mutex<Option<Environment>> = Mutex::new(None);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(made) = &*made {
+        return Ok(made.clone());
+    }
+    let builder = ort::init_from(library).map_err(|e| e.to_string())?;
+    let environment = builder.with_telemetry(false).build().map_err(|e| e.to_string())?;
+    Ok(made.insert(environment).clone())
 }
 
 /// `1.32.0` from `libonnxruntime.so.1.32.0`, else from `rel-1.32.0` in the build information.
