@@ -42,10 +42,18 @@ pub fn ask(conditions: &mut Conditions) {
     conditions.screen_on = say("power").and_then(|text| screen_on(&text));
 }
 
-/// The program that asks services; there is none elsewhere.
-fn dumpsys() -> Option<PathBuf> {
+/// Is this Android's emulator? Its images set one of these properties.
+pub fn is_emulator() -> bool {
+    let Some(getprop) = program("getprop") else { return false };
+    let said = |name| Command::new(&getprop).arg(name).stdin(Stdio::null()).output();
+    let is_set = |name| said(name).is_ok_and(|said| said.stdout.trim_ascii() == b"1");
+    ["ro.boot.qemu", "ro.kernel.qemu"].into_iter().any(is_set)
+}
+
+/// A program that asks the system; there is none elsewhere.
+fn program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|folder| folder.join("dumpsys")).find(|file| file.is_file())
+    env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// Asks services for a process that may start no programs any more.
@@ -63,15 +71,15 @@ static ASKER: Mutex<Option<Asker>> = Mutex::new(None);
 pub fn start() {
     let mut asker = ASKER.lock().unwrap_or_else(PoisonError::into_inner);
     if asker.is_none() {
-        *asker = dumpsys().and_then(|dumpsys| Asker::start(&dumpsys));
+        *asker = program("dumpsys").and_then(|dumpsys| Asker::start(&dumpsys));
     }
 }
 
 impl Asker {
-    /// A shell that knows two questions, whatever it is asked, and ends with its input.
+    /// A shell that knows these questions, whatever it is asked, and ends with its input.
     fn start(dumpsys: &Path) -> Option<Self> {
         let script = format!(
-            "while read -r q; do case $q in thermalservice|battery) \"$0\" $q;; esac; echo {END}; \
+            "while read -r q; do case $q in thermalservice|battery|power) \"$0\" $q;; esac; echo {END}; \
              done"
         );
         let mut child = Command::new("sh")

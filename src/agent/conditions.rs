@@ -38,6 +38,9 @@ pub struct Facts {
     pub memory_bytes: Option<u64>,
     /// Does the processor belong to a virtual machine?
     pub virtual_machine: Option<bool>,
+    /// Is its processor played by software of another machine? Its times then say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emulated: Option<bool>,
 }
 
 /// What may change from one moment to the next.
@@ -126,6 +129,9 @@ impl Facts {
             cores: std::thread::available_parallelism().ok().map(usize::from),
             memory_bytes: meminfo("MemTotal:"),
             virtual_machine: (!cpuinfo.is_empty()).then(|| is_virtual(&cpuinfo)),
+            // Of Linux 6.1 and later; an emulator answers `uname` itself, but not this.
+            emulated: line("/proc/sys/kernel/arch")
+                .map(|kernel| family(&kernel) != family(std::env::consts::ARCH)),
         }
     }
 }
@@ -201,6 +207,16 @@ fn governors(folder: &Path) -> Vec<String> {
     cores.sort();
     let governor = |(_, core): (u32, PathBuf)| line(core.join("cpufreq/scaling_governor"));
     cores.into_iter().filter_map(governor).collect()
+}
+
+/// Processors of one family run each other's programs.
+fn family(arch: &str) -> &str {
+    match arch {
+        "aarch64" => "arm",
+        "x86_64" | "i386" | "i486" | "i586" | "i686" => "x86",
+        arm if arm.starts_with("arm") => "arm",
+        other => other,
+    }
 }
 
 fn clocks() -> Option<Vec<f64>> {
@@ -412,6 +428,15 @@ mod tests {
     #[test]
     fn pressure_is_that_of_ten_seconds() {
         assert_eq!(pressure("some avg10=1.23 avg60=4.00 avg300=0.10 total=99"), Some(1.23));
+    }
+
+    #[test]
+    fn a_32_bit_program_on_its_own_familys_kernel_is_not_emulated() {
+        for (kernel, program) in [("aarch64", "arm"), ("armv7l", "arm"), ("x86_64", "x86")] {
+            assert_eq!(family(kernel), family(program));
+        }
+        assert_ne!(family("x86_64"), family("aarch64"));
+        assert_ne!(family("riscv64"), family("aarch64"));
     }
 
     #[test]

@@ -3,7 +3,8 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::hint::black_box;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -109,15 +110,16 @@ impl OnnxRuntime {
     }
 }
 
-/// The one environment of this process: a second is refused even when the first is gone.
+/// That of this process; the library allows one, so it is made once and kept.
 fn environment(library: &Path) -> Result<Environment, String> {
-    static FIRST: OnceLock<Environment> = OnceLock::new();
-    if let Some(first) = FIRST.get() {
-        return Ok(first.clone());
+    static MADE: Mutex<Option<Environment>> = Mutex::new(None);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(made) = &*made {
+        return Ok(made.clone());
     }
     let builder = ort::init_from(library).map_err(|e| e.to_string())?;
     let environment = builder.with_telemetry(false).build().map_err(|e| e.to_string())?;
-    Ok(FIRST.get_or_init(|| environment).clone())
+    Ok(made.insert(environment).clone())
 }
 
 /// `1.32.0` from `libonnxruntime.so.1.32.0`, else from `rel-1.32.0` in the build information.

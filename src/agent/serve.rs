@@ -194,10 +194,14 @@ fn duration(us: f64) -> Duration {
 fn hello(runtimes: &dyn Runtimes) -> Hello {
     let mut conditions = Conditions::read();
     android::ask(&mut conditions);
+    let mut facts = Facts::read();
+    if android::is_emulator() {
+        facts.emulated = Some(true);
+    }
     Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         runtimes: runtimes.list(),
-        facts: Facts::read(),
+        facts,
         conditions,
         memory_limit_bytes: memory::limit(),
     }

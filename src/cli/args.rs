@@ -113,6 +113,9 @@ pub struct Search {
     /// The runner for the device, instead of the one that is found.
     #[arg(long, value_name = "FILE")]
     pub agent: Option<PathBuf>,
+    /// Also on an emulated device, whose times say nothing about a real one.
+    #[arg(long)]
+    pub emulated: bool,
     /// `tract` or `ort`.
     #[arg(long, value_name = "NAME")]
     pub runtime: Option<String>,

@@ -8,7 +8,6 @@ use crate::agent::ProviderShare;
 use crate::device::Link;
 use crate::measure::Agreement;
 use crate::measure::Bench;
-use crate::measure::Gates;
 use crate::measure::Level;
 use crate::measure::Measurement;
 use crate::measure::Plan;
@@ -49,7 +48,7 @@ pub fn run(args: &Measure, json: bool) -> anyhow::Result<Exit> {
     }
     let threads = args.threads.or(entry.profile.threads.map(|n| n as usize)).unwrap_or(1);
     let (bench, missing) = Bench::open_or_tract(device, &runtime, threads)?;
-    let mut bench = bench.with_gates(Gates::from(&entry.profile));
+    let mut bench = bench.with_profile(&entry.profile);
     if let Some(missing) = missing {
         output::note(&format!("warning: {missing}; tract is used instead"));
     }

@@ -14,6 +14,7 @@ use crate::data;
 use crate::data::DataSet;
 use crate::data::Samples;
 use crate::device::Entry;
+use crate::device::Profile;
 use crate::device::Transport;
 use crate::engine::Budget;
 use crate::engine::ConfigError;
@@ -51,6 +52,9 @@ use super::progress::Progress;
 /// What a search may spend if nobody says.
 const DEFAULT_BUDGET: &str = "5min";
 
+/// Ends the runtime of a run whose figures are those of an emulated device.
+const EMULATED: &str = " (emulated)";
+
 /// Runs a search, or goes on with the one in the store.
 pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     let earlier = earlier_run(&args)?;
@@ -73,7 +77,7 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     let data = load(&config)?;
     say_notes(&data);
     let folder = tempfile::tempdir().context("cannot make a folder for models to be measured")?;
-    let gauges = gauges(&connected, &config, earlier.as_ref(), folder.path())?;
+    let gauges = gauges(&connected, &args, &config, earlier.as_ref(), folder.path())?;
     // A new one is made last, so that a slip leaves none behind.
     let mut store = match held {
         Some(store) => store,
@@ -112,12 +116,15 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
 /// The devices of the configuration, each with a folder of its own in `folder`.
 fn gauges(
     connected: &[(Entry, Arc<dyn Transport>)],
+    args: &Search,
     config: &RunConfig,
     earlier: Option<&RunRecord>,
     folder: &Path,
 ) -> anyhow::Result<Vec<Gauge>> {
     let gauge = |(at, (entry, transport)): (DeviceAt, &(Entry, Arc<dyn Transport>))| {
-        let bench = open_bench(transport.clone(), config, earlier.map(|run| (run, at)))?;
+        let earlier = earlier.map(|run| (run, at));
+        let bench = open_bench(transport.clone(), &entry.profile, config, earlier)?;
+        reject_emulated(&bench, args, earlier)?;
         let bench = bench.with_gates(Gates::from(&entry.profile).without_waiting());
         let folder = folder.join(at.to_string());
         fs::create_dir(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
@@ -130,6 +137,7 @@ fn gauges(
 /// two runtimes are not one front.
 fn open_bench(
     transport: Arc<dyn Transport>,
+    profile: &Profile,
     config: &RunConfig,
     earlier: Option<(&RunRecord, DeviceAt)>,
 ) -> anyhow::Result<Bench> {
@@ -138,12 +146,13 @@ fn open_bench(
         if let Some(missing) = missing {
             output::note(&format!("warning: {missing}; tract is used instead"));
         }
-        return Ok(bench);
+        return Ok(bench.with_profile(profile));
     };
     let was = &run.devices[at].runtime;
     let name = was.split(' ').next().unwrap_or_default();
     let bench = Bench::open(transport, name, config.threads)
-        .with_context(|| format!("run {} was measured with {was}", run.id))?;
+        .with_context(|| format!("run {} was measured with {was}", run.id))?
+        .with_profile(profile);
     let now = runtime_of(&bench);
     if now != *was {
         output::note(&format!("warning: the run was measured with {was}, but this is {now}"));
@@ -151,10 +160,42 @@ fn open_bench(
     Ok(bench)
 }
 
-/// `tract 0.23.9`.
+/// Times of an emulator are on no front unless that is asked for, and never beside real ones.
+fn reject_emulated(
+    bench: &Bench,
+    args: &Search,
+    earlier: Option<(&RunRecord, DeviceAt)>,
+) -> Result<(), UsageError> {
+    let is = bench.is_emulated();
+    let Some((run, at)) = earlier else {
+        return match is && !args.emulated {
+            true => Err(UsageError(
+                "the device is emulated: its times say nothing about a real one; add --emulated to \
+                 search on it all the same"
+                    .to_owned(),
+            )),
+            false => Ok(()),
+        };
+    };
+    let was = run.devices[at].runtime.ends_with(EMULATED);
+    match (was, is) {
+        (true, false) | (false, true) => {
+            let which = if was { "an emulated" } else { "a real" };
+            let (id, store) = (&run.id, args.store.display());
+            Err(UsageError(format!(
+                "run {id} in `{store}` was measured on {which} device, and this is none; add --new to \
+                 start a new run, or name another --store"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `tract 0.23.9`, or `tract 0.23.9 (emulated)`.
 fn runtime_of(bench: &Bench) -> String {
     let version = bench.runtime().version.clone().unwrap_or_default();
-    format!("{} {version}", bench.runtime().name)
+    let emulated = if bench.is_emulated() { EMULATED } else { "" };
+    format!("{} {version}{emulated}", bench.runtime().name)
 }
 
 /// What reading the data decided or left out.

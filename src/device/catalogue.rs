@@ -203,6 +203,7 @@ struct Table {
     workdir: Option<String>,
     max_mb: Option<u32>,
     threads: Option<u32>,
+    emulated: Option<bool>,
     #[serde(default)]
     thermal: Thermal,
     #[serde(default)]
@@ -301,6 +302,7 @@ impl Table {
             workdir: self.workdir,
             max_mb: self.max_mb,
             threads: self.threads,
+            emulated: self.emulated,
             thermal: self.thermal,
             require: self.require,
         }

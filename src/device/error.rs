@@ -118,7 +118,10 @@ pub enum DeviceError {
     },
 
     /// There is no runner for this kind of processor.
-    #[error("there is no runner for {arch}, which {address} needs; looked for {searched}")]
+    #[error(
+        "there is no runner for {arch}, which {address} needs; looked for {searched}; in the source \
+         of citronade, {way_out}"
+    )]
     NoRunner {
         /// As [`Transport::address`](super::Transport::address) gives it.
         address: String,
@@ -126,6 +129,8 @@ pub enum DeviceError {
         arch: String,
         /// Files that are not there.
         searched: String,
+        /// E.g. `` `runners/build aarch64 --to FOLDER` builds one ``.
+        way_out: String,
     },
 
     /// The file that was given as runner is not one for the device.
@@ -279,11 +284,10 @@ impl DeviceError {
             ),
             Self::NoRoom { .. } => Some("set `max_mb` for the device in devices.toml"),
             Self::Damaged { .. } => Some("try another cable or port; a full disk does this too"),
-            Self::NoRunner { .. } => Some(
-                "build it with `cargo build --release --no-default-features --features ort --bin \
-                 citronade-agent` for that processor (docs/devices.md), or name it with --agent",
-            ),
-            Self::WrongRunner { .. } => Some("docs/devices.md says how runners are built"),
+            Self::NoRunner { .. } => {
+                Some("docs/runner.md says more; --agent names a runner that is somewhere else")
+            }
+            Self::WrongRunner { .. } => Some("docs/runner.md says how runners are built"),
             Self::NotRead { .. } => None,
             Self::NotStarted { .. } => Some("is the program there, and may it be executed?"),
             Self::Hung { .. } | Self::Overran { .. } => {

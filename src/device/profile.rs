@@ -64,6 +64,9 @@ pub struct Profile {
     pub max_mb: Option<u32>,
     /// Threads of the runtime for `measure`, where it is not told.
     pub threads: Option<u32>,
+    /// Is it an emulator, whatever the device says of that itself?
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emulated: Option<bool>,
     /// How warm it may be.
     pub thermal: Thermal,
     /// What must hold before it is measured.
@@ -144,6 +147,7 @@ impl Profile {
             workdir: self.workdir.or(base.workdir),
             max_mb: self.max_mb.or(base.max_mb),
             threads: self.threads.or(base.threads),
+            emulated: self.emulated.or(base.emulated),
             thermal: self.thermal.over(base.thermal),
             require: self.require.over(base.require),
         }

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 
 use super::DeviceError;
 
+/// What `runners/build` builds for.
+const BUILT: [&str; 3] = ["x86_64", "aarch64", "armv7"];
+
 /// Where runners lie, in the order in which they are looked for.
 #[derive(Clone, Debug, Default)]
 pub struct Runners {
@@ -49,6 +52,7 @@ impl Runners {
                 address: address.to_owned(),
                 arch: arch.to_owned(),
                 searched: searched.join(", "),
+                way_out: self.way_out(arch, address),
             });
         };
         let wrong = |reason| DeviceError::WrongRunner {
@@ -63,6 +67,17 @@ impl Runners {
             }
             Some(_) => Ok(path.clone()),
         }
+    }
+
+    /// What makes the runner that was not found, and puts it where it is looked for.
+    fn way_out(&self, arch: &str, address: &str) -> String {
+        if !BUILT.contains(&arch) {
+            return format!("docs/runner.md says how one is built; {arch} was never tried");
+        }
+        // A phone has none of the libraries of a Linux board.
+        let flavour = if address.starts_with("adb:") { " --static" } else { "" };
+        let folder = self.folders.first().map(|f| format!(" --to '{}'", f.display()));
+        format!("`runners/build {arch}{flavour}{}` builds one", folder.unwrap_or_default())
     }
 
     fn places(&self, arch: &str) -> Vec<PathBuf> {
@@ -136,6 +151,21 @@ mod tests {
         assert_eq!(all.find("aarch64", "adb:b").unwrap(), at("own/citronade-agent-aarch64"));
         let none = all.find("riscv64", "ssh:a").unwrap_err().to_string();
         assert!(none.contains("data/citronade-agent-riscv64"), "{none}");
+        assert!(none.contains("riscv64 was never tried"), "{none}");
+    }
+
+    #[test]
+    fn a_runner_that_is_missing_is_told_with_the_command_that_makes_it() {
+        let folders = vec![PathBuf::from("/data/agents"), PathBuf::from("/own")];
+        let runners = Runners { given: None, folders, beside: Some(PathBuf::from("/own")) };
+        let said = |arch, address| runners.find(arch, address).unwrap_err().to_string();
+        let phone = said("aarch64", "adb:39281FDJH0");
+        let board = said("armv7l", "ssh:pi");
+        let command = "`runners/build aarch64 --static --to '/data/agents'` builds one";
+        assert!(phone.ends_with(command), "{phone}");
+        assert!(board.ends_with("`runners/build armv7 --to '/data/agents'` builds one"), "{board}");
+        let own = said(env::consts::ARCH, "ssh:desk");
+        assert!(own.contains("`/own/citronade-agent`"), "beside this program: {own}");
     }
 
     #[test]

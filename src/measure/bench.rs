@@ -19,6 +19,7 @@ use crate::agent::Task;
 use crate::agent::TimeRequest;
 use crate::agent::since_boot;
 use crate::device::DeviceError;
+use crate::device::Profile;
 use crate::device::Runner;
 use crate::device::Transport;
 
@@ -158,6 +159,13 @@ impl Bench {
         }
     }
 
+    /// With the gates that the device's profile asks for; where that says whether it is an emulator,
+    /// it is right.
+    pub fn with_profile(mut self, profile: &Profile) -> Self {
+        self.hello.facts.emulated = profile.emulated.or(self.hello.facts.emulated);
+        self.with_gates(Gates::from(profile))
+    }
+
     /// With a look at the device before each measurement and after each of its launches.
     pub fn with_gates(mut self, gates: Gates) -> Self {
         self.gates = gates;
@@ -175,6 +183,11 @@ impl Bench {
     /// What the device said of itself.
     pub fn hello(&self) -> &Hello {
         &self.hello
+    }
+
+    /// Do its times say nothing about a real device?
+    pub fn is_emulated(&self) -> bool {
+        self.hello.facts.emulated == Some(true)
     }
 
     /// The runtime that is used.

@@ -192,13 +192,20 @@ fn elapsed(m: &Measurement) -> Option<(u64, u64, f64)> {
 
 /// What a reader should know but is no reason to distrust the samples.
 fn told(m: &Measurement) -> impl Iterator<Item = String> {
-    let told = outliers(m).into_iter().chain(unsettled(m)).chain(threads(m)).chain(blind(m));
-    told.chain(m.slower.map(slower_in_words))
+    let emulated = emulated(m).map(str::to_owned);
+    let told = emulated.into_iter().chain(outliers(m)).chain(unsettled(m)).chain(threads(m));
+    told.chain(blind(m)).chain(m.slower.map(slower_in_words))
 }
 
 /// The device is slower than it usually is, by the reference model.
 pub fn slower_in_words(slower: f64) -> String {
     format!("the reference model took {slower:.1}x what it takes on this device")
+}
+
+/// Its figures agree with each other, and with nothing else.
+fn emulated(m: &Measurement) -> Option<&'static str> {
+    (m.facts.emulated == Some(true))
+        .then_some("the device is emulated: its times say nothing about a real one")
 }
 
 fn outliers(m: &Measurement) -> Option<String> {
@@ -340,6 +347,14 @@ mod tests {
         let (verdict, reasons) = m.verdict();
         let hot = "`cpu-thermal` has 83.5 °C, 80 are allowed: no more launches after 2";
         assert_eq!((verdict, reasons[0].as_str()), (Verdict::Throttled, hot));
+    }
+
+    #[test]
+    fn an_emulated_device_is_told_with_every_measurement() {
+        let mut m = measurement(|_, _| 100.0);
+        m.facts.emulated = Some(true);
+        let told = "the device is emulated: its times say nothing about a real one";
+        check_verdict(&m, Verdict::Stable, &[told]);
     }
 
     #[test]

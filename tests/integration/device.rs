@@ -63,6 +63,20 @@ fn a_fresh_process_says_who_it_is_and_what_it_may_take() {
 }
 
 #[test]
+fn the_self_test_runs_every_runtime_that_is_ready() {
+    let mut command = Command::new(AGENT);
+    command.arg("--self-test");
+    // Listing ONNX Runtime and running it are two openings in one process.
+    if let Some(python) = std::env::var_os("CITRONADE_TEST_PYTHON") {
+        command.env("VIRTUAL_ENV", Path::new(&python).parent().unwrap().parent().unwrap());
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.lines().all(|l| l.contains("ran the built-in model") || l.contains("not ready")));
+}
+
+#[test]
 fn an_agent_inside_this_process_is_a_device_too() {
     assert!(matches!(hello(&Fake, PATIENCE), Ok(Answer::Hello(_))));
 }

@@ -6,6 +6,7 @@ mod architecture;
 mod cli;
 mod data;
 mod device;
+mod emulated;
 mod engine;
 mod faults;
 mod graph;

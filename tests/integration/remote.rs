@@ -239,6 +239,7 @@ pub fn phone(server: &AdbServer, phone: &Phone) -> Arc<dyn Transport> {
     Arc::new(remote(adb(server, phone), &Folder::of_phone(phone)))
 }
 
+/// A phone as the real `adb` reaches it.
 pub fn adb(server: &AdbServer, phone: &Phone) -> Adb {
     let adb = Adb::new(&phone.serial()).unwrap();
     server.variables().into_iter().fold(adb, |adb, (name, value)| adb.with_variable(name, value))

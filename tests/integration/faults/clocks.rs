@@ -84,7 +84,7 @@ fn decisions(folder: &Path) -> (Vec<String>, f64) {
         let at_s = fields.get("at_s").map_or(0.0, |at_s| at_s.as_f64().unwrap());
         assert!(at_s >= 0.0, "{at_s}");
         latest = latest.max(at_s);
-        if let Some(front) = fields.get("front") {
+        if let Some(front) = fields.get("fronts") {
             told.push(front.to_string());
         }
         // Why a candidate failed says more than that decisions differ.

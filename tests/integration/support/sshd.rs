@@ -1,8 +1,10 @@
 //! A board: a real `sshd` on loopback with keys of its own.
 use std::fs;
+use std::fs::Permissions;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -29,21 +31,40 @@ pub struct Board {
 impl Board {
     /// On loopback. Says so and returns `None` where there is no `sshd`.
     pub fn start() -> Option<Board> {
-        Board::started("127.0.0.1", &[], "")
+        Board::started("127.0.0.1", &[], |_| String::new())
     }
 
     /// Whose sessions all begin with `script`, which is to run the command `$SSH_ORIGINAL_COMMAND`.
     pub fn with_login(script: &Path) -> Option<Board> {
-        Board::started("127.0.0.1", &[], &format!("ForceCommand {}\n", script.display()))
+        Board::started("127.0.0.1", &[], |_| format!("ForceCommand {}\n", script.display()))
     }
 
     /// In a network of its own, where it has the address `host` as soon as somebody gives it to it.
     pub fn apart(host: &str) -> Option<Board> {
-        Board::started(host, &["unshare", "--net"], "")
+        Board::started(host, &["unshare", "--net"], |_| String::new())
     }
 
-    /// Started by `launcher`, which becomes it, with more lines for its configuration.
-    fn started(host: &str, launcher: &[&str], lines: &str) -> Option<Board> {
+    /// A 64-bit ARM board, whose runner is started by `emulator`.
+    pub fn start_emulated(emulator: &str) -> Option<Board> {
+        Board::started("127.0.0.1", &[], |home| {
+            let (uname, shell) = (home.join("bin/uname"), home.join("shell"));
+            fs::create_dir(home.join("bin")).unwrap();
+            write_program(&uname, "[ \"$*\" = -m ] && echo aarch64 || exec /bin/uname \"$@\"");
+            let folder = home.join("bin").display().to_string();
+            write_program(
+                &shell,
+                &format!(
+                    "PATH={folder}:$PATH\nexec sh -c \"$(printf %s \"$SSH_ORIGINAL_COMMAND\" |\n\
+                     sed 's|\\./runner-|{emulator} &|g')\""
+                ),
+            );
+            format!("ForceCommand {}\n", shell.display())
+        })
+    }
+
+    /// Started by `launcher`, which becomes it, with what `more` says of its configuration, and makes
+    /// in its home.
+    fn started(host: &str, launcher: &[&str], more: impl Fn(&Path) -> String) -> Option<Board> {
         if !Path::new(SSHD).is_file() {
             eprintln!("not tried over ssh: there is no {SSHD} (Debian: openssh-server)");
             return None;
@@ -60,10 +81,11 @@ impl Board {
         let config = format!(
             "ListenAddress {}\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
              UsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             MaxStartups 100\n{lines}",
+             MaxStartups 100\n{}",
             if launcher.is_empty() { host } else { "0.0.0.0" },
             at("host"),
-            at("authorized")
+            at("authorized"),
+            more(home.path())
         );
         fs::write(at("config"), config).unwrap();
         // Where root's sshd locks a part of itself up.
@@ -163,6 +185,11 @@ fn children(parent: u32) -> Vec<Pid> {
     let text = fs::read_to_string(list).unwrap_or_default();
     let ids: Vec<u32> = text.split_whitespace().map(|id| id.parse().unwrap()).collect();
     ids.iter().flat_map(|id| [children(*id), vec![pid(*id)]].concat()).collect()
+}
+
+fn write_program(path: &Path, text: &str) {
+    fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
 }
 
 fn make_key(path: &Path) {

@@ -30,6 +30,8 @@ pub struct Device {
     pub garbage: Mutex<Vec<u8>>,
     /// Whether commands do nothing, for ever.
     pub is_silent: AtomicBool,
+    /// What starts the runner, if that is one for another processor.
+    pub emulator: Mutex<Option<String>>,
     /// What `/` is.
     root: PathBuf,
     /// Where its programs find their answers.
@@ -45,6 +47,7 @@ impl Device {
             is_authorised: AtomicBool::new(true),
             garbage: Mutex::new(Vec::new()),
             is_silent: AtomicBool::new(false),
+            emulator: Mutex::new(None),
             root: files.join("root"),
             answers: files.join("answers"),
             commands: Mutex::new(Some(Vec::new())),
@@ -84,10 +87,13 @@ impl Device {
     /// A shell for `line`, with its paths and programs those of the phone.
     pub fn shell(&self, line: &str) -> Command {
         let folder = self.local(FOLDER);
-        let line = match self.is_silent.load(Ordering::SeqCst) {
+        let mut line = match self.is_silent.load(Ordering::SeqCst) {
             true => "exec sleep 1000".to_owned(),
             false => line.replace(FOLDER, folder.to_str().unwrap()),
         };
+        if let Some(emulator) = &*self.emulator.lock().unwrap() {
+            line = emulated(&line, emulator);
+        }
         let mut shell = Command::new("sh");
         shell
             .args(["-c", &line])
@@ -135,4 +141,9 @@ impl Device {
             killpg(group, Signal::SIGKILL).ok();
         }
     }
+}
+
+/// A line for the shell of an ARM machine, as this one can run it.
+fn emulated(line: &str, emulator: &str) -> String {
+    line.replace("./runner-", &format!("{emulator} ./runner-"))
 }

@@ -110,6 +110,14 @@ impl Phone {
         self.device.set_answer("free", &(bytes / 1024).to_string());
     }
 
+    /// A 64-bit ARM phone from now on: its runner is started by `emulator`, and both `uname` and
+    /// Android's properties say so.
+    pub fn emulate(&self, emulator: &str) {
+        *self.device.emulator.lock().unwrap() = Some(emulator.to_owned());
+        self.set_machine("aarch64");
+        self.set_property("ro.product.cpu.abi", "arm64-v8a");
+    }
+
     /// What every command says on standard output before anything of its own.
     pub fn set_garbage(&self, said: impl Into<Vec<u8>>) {
         *self.device.garbage.lock().unwrap() = said.into();
