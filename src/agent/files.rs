@@ -15,6 +15,8 @@ const RUNNER: &str = "runner-";
 
 /// How names of models end.
 const MODEL: &str = ".onnx";
+/// How names of libraries end.
+const LIBRARY: &str = ".so";
 
 /// How names of what is on its way end.
 const PART: &str = ".part";
@@ -118,16 +120,19 @@ fn used_now(folder: &Path, name: &str) {
 enum Kind {
     Part,
     Model,
+    Library,
     Runner,
 }
 
-/// What the file is, if the name is one of ours: `runner-HASH` or `HASH.onnx`, maybe on its way.
+/// What the file is, if the name is one of ours: `runner-HASH`, `HASH.so` or `HASH.onnx`, maybe on its
+/// way.
 fn kind(name: &str) -> Option<Kind> {
     let whole = name.strip_suffix(PART).and_then(|arriving| Some(arriving.rsplit_once('.')?.0));
     let file = whole.unwrap_or(name);
-    let (hash, kind) = match file.strip_prefix(RUNNER) {
-        Some(hash) => (hash, Kind::Runner),
-        None => (file.strip_suffix(MODEL)?, Kind::Model),
+    let (hash, kind) = match (file.strip_prefix(RUNNER), file.strip_suffix(LIBRARY)) {
+        (Some(hash), _) => (hash, Kind::Runner),
+        (None, Some(hash)) => (hash, Kind::Library),
+        (None, None) => (file.strip_suffix(MODEL)?, Kind::Model),
     };
     let is_hash = hash.len() == HASH && hash.bytes().all(|b| b.is_ascii_hexdigit());
     is_hash.then_some(if whole.is_some() { Kind::Part } else { kind })

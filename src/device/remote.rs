@@ -59,9 +59,20 @@ pub struct Remote<S> {
     folder: String,
     lock_folder: String,
     bound: u64,
-    /// Name of the runner, once it is there and until it is missed.
-    runner: Arc<Mutex<Option<String>>>,
+    /// The runner, once it is there and until it is missed.
+    runner: Arc<Mutex<Option<Runner>>>,
+    /// Name of the ONNX Runtime that was brought, as long as the runner is there.
+    library: Mutex<Option<String>>,
     ledger: Option<Ledger>,
+}
+
+/// A runner on the device.
+#[derive(Clone)]
+struct Runner {
+    /// In the work folder.
+    name: String,
+    /// What kind of processor it is for, as the device says.
+    arch: String,
 }
 
 impl<S: Shell> Remote<S> {
@@ -76,8 +87,8 @@ impl<S: Shell> Remote<S> {
             return Err(DeviceError::UnknownAddress { text: folder.to_owned() });
         }
         let (folder, lock_folder) = (folder.to_owned(), shell.lock_folder().to_owned());
-        let (runner, ledger) = (Arc::default(), None);
-        Ok(Remote { shell, runners, folder, lock_folder, bound, runner, ledger })
+        let (runner, library, ledger) = (Arc::default(), Mutex::default(), None);
+        Ok(Remote { shell, runners, folder, lock_folder, bound, runner, library, ledger })
     }
 
     /// With its health kept in `ledger`.
@@ -90,16 +101,32 @@ impl<S: Shell> Remote<S> {
         Remote { lock_folder: lock_folder.to_owned(), ..self }
     }
 
-    /// The runner's name in the work folder; brings it there if this was not done yet.
-    fn runner(&self) -> Result<String, DeviceError> {
+    /// The runner; brings it to the work folder if this was not done yet.
+    fn runner(&self) -> Result<Runner, DeviceError> {
         let mut runner = self.runner.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(name) = &*runner {
-            return Ok(name.clone());
+        if let Some(runner) = &*runner {
+            return Ok(runner.clone());
         }
+        // Whoever emptied the folder has removed this, too.
+        *self.library.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(runner.insert(self.install()?).clone())
     }
 
-    fn install(&self) -> Result<String, DeviceError> {
+    /// Name of the ONNX Runtime that the user has for this kind of device, if any; brings it to the
+    /// work folder if this was not done yet.
+    fn library(&self, runner: &Runner) -> Result<Option<String>, DeviceError> {
+        let Some(path) = self.runners.library(&runner.arch) else { return Ok(None) };
+        let mut library = self.library.lock().unwrap_or_else(PoisonError::into_inner);
+        if library.is_none() {
+            let file = Sent::open(&path)?;
+            let name = format!("{}.so", &file.blake3[..HASH_IN_NAME]);
+            self.bring_within_bound(&file, &name)?;
+            *library = Some(name);
+        }
+        Ok(library.clone())
+    }
+
+    fn install(&self) -> Result<Runner, DeviceError> {
         let folder = &self.folder;
         let line = format!("mkdir -p {folder} && cd {folder} && {WHAT} && {RUNNERS}");
         let called = self.call("make its work folder", &line, None, SHORT)?;
@@ -117,7 +144,39 @@ impl<S: Shell> Remote<S> {
                 Ok(words.first().and_then(|bytes| bytes.parse().ok()))
             })?;
         }
-        Ok(name)
+        Ok(Runner { name, arch })
+    }
+
+    /// As [`bring`](Self::bring), after making room for it.
+    fn bring_within_bound(&self, file: &Sent, name: &str) -> Result<(), DeviceError> {
+        let (runner, part) = (self.runner()?.name, part(name));
+        let brought = self.bring(file, name, |file| {
+            let line = format!(
+                "cd {} && ./{runner} --prepare {name} {part} {} {}",
+                self.folder, file.bytes, self.bound
+            );
+            let doing = "make room for a file";
+            let called = self.call(doing, &line, None, SHORT)?;
+            if called.status == REFUSED {
+                return Err(DeviceError::NoRoom {
+                    address: self.shell.address(),
+                    reason: called.stderr.trim().to_owned(),
+                });
+            }
+            let words = self.succeeded(doing, called)?;
+            match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+                ["whole"] => Ok(None),
+                ["part", bytes] => Ok(bytes.parse().ok()),
+                other => Err(DeviceError::Garbage {
+                    address: self.shell.address(),
+                    reason: format!("it answers `{}` to --prepare", other.join(" ")),
+                }),
+            }
+        });
+        if brought.as_ref().is_err_and(DeviceError::is_missing_runner) {
+            forget(&self.runner);
+        }
+        brought
     }
 
     /// Sends what is missing of `file`; `prepare` says how much of it is there already, `None` if
@@ -157,7 +216,7 @@ impl<S: Shell> Remote<S> {
         // What was just sent accepts itself; nothing older is run on it.
         let runner = match name.starts_with(RUNNER) {
             true => format!("chmod 755 {part} && ./{part}"),
-            false => format!("./{}", self.runner()?),
+            false => format!("./{}", self.runner()?.name),
         };
         let line = format!(
             "cd {} && cat {operator} {part} && {runner} --accept {name} {part} {} {}",
@@ -240,8 +299,11 @@ impl<S: Shell> Transport for Remote<S> {
 
     fn spawn(&self) -> Result<Pipe, DeviceError> {
         let (folder, runner) = (&self.folder, self.runner()?);
+        let library = self.library(&runner)?;
+        let variable = library.map(|name| format!("ORT_DYLIB_PATH=\"$PWD/{name}\" "));
+        let start = variable.unwrap_or_default() + "./" + &runner.name;
         let missed = NOT_STARTED[1];
-        let line = format!("if cd {folder}; then ./{runner}; else (exit {missed}); fi");
+        let line = format!("if cd {folder}; then {start}; else (exit {missed}); fi");
         match shell::spawn(&self.shell, &line) {
             Ok(Pipe { requests, answers, immediate, process }) => {
                 let process = Box::new(Installed { process, runner: self.runner.clone() });
@@ -256,40 +318,14 @@ impl<S: Shell> Transport for Remote<S> {
     }
 
     fn place(&self, file: &Path, blake3: &str) -> Result<String, DeviceError> {
-        let runner = self.runner()?;
         let file = Sent::open(file)?;
         if file.blake3 != blake3 {
             let source = std::io::Error::other("it has changed while it was to be measured");
             return Err(DeviceError::NotRead { path: file.path, source });
         }
         let name = format!("{}.onnx", &blake3[..HASH_IN_NAME]);
-        let part = part(&name);
-        let brought = self.bring(&file, &name, |file| {
-            let line = format!(
-                "cd {} && ./{runner} --prepare {name} {part} {} {}",
-                self.folder, file.bytes, self.bound
-            );
-            let called = self.call("make room for a model", &line, None, SHORT)?;
-            if called.status == REFUSED {
-                return Err(DeviceError::NoRoom {
-                    address: self.shell.address(),
-                    reason: called.stderr.trim().to_owned(),
-                });
-            }
-            let words = self.succeeded("make room for a model", called)?;
-            match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-                ["whole"] => Ok(None),
-                ["part", bytes] => Ok(bytes.parse().ok()),
-                other => Err(DeviceError::Garbage {
-                    address: self.shell.address(),
-                    reason: format!("it answers `{}` to --prepare", other.join(" ")),
-                }),
-            }
-        });
-        if brought.as_ref().is_err_and(DeviceError::is_missing_runner) {
-            forget(&self.runner);
-        }
-        brought.map(|()| name)
+        self.bring_within_bound(&file, &name)?;
+        Ok(name)
     }
 
     fn lock_folder(&self) -> Option<String> {
@@ -304,7 +340,7 @@ impl<S: Shell> Transport for Remote<S> {
 /// A runner that is missed is brought again by the next launch: somebody has emptied the folder.
 struct Installed {
     process: Box<dyn Process>,
-    runner: Arc<Mutex<Option<String>>>,
+    runner: Arc<Mutex<Option<Runner>>>,
 }
 
 impl Process for Installed {
@@ -321,7 +357,7 @@ impl Process for Installed {
     }
 }
 
-fn forget(runner: &Mutex<Option<String>>) {
+fn forget(runner: &Mutex<Option<Runner>>) {
     *runner.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 

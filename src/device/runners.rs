@@ -69,6 +69,13 @@ impl Runners {
         }
     }
 
+    /// ONNX Runtime for a device whose processor is an `arch` as `uname -m` says it, if the user has put
+    /// one beside the runners: `libonnxruntime-ARCH.so`.
+    pub fn library(&self, arch: &str) -> Option<PathBuf> {
+        let name = format!("libonnxruntime-{}.so", plain(arch));
+        self.folders.iter().map(|folder| folder.join(&name)).find(|place| place.is_file())
+    }
+
     /// What makes the runner that was not found, and puts it where it is looked for.
     fn way_out(&self, arch: &str, address: &str) -> String {
         if !BUILT.contains(&arch) {

@@ -1,7 +1,9 @@
 //! Devices at the other end of a shell: a board behind a real `sshd`, a phone behind a real `adb`.
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -209,6 +211,41 @@ fn check_one_holder(one: &dyn Transport, other: &dyn Transport) {
 fn a_board_over_ssh_is_a_device() {
     let Some(board) = Board::start() else { return };
     check_device(|| board.ssh(), &Folder::of_board(&board));
+}
+
+/// ONNX Runtime's library in the Python package of the tests.
+fn onnx_runtime() -> Option<PathBuf> {
+    let python = std::env::var_os("CITRONADE_TEST_PYTHON");
+    let find = "import glob, onnxruntime, os; \
+                print(glob.glob(os.path.dirname(onnxruntime.__file__) + '/capi/libonnxruntime.so*')[0])";
+    let found = Command::new(python?).args(["-c", find]).output().unwrap();
+    assert!(found.status.success(), "the given Python has no onnxruntime");
+    Some(PathBuf::from(String::from_utf8(found.stdout).unwrap().trim()))
+}
+
+#[test]
+fn the_onnx_runtime_beside_the_runners_is_brought_to_the_board_and_used() {
+    let Some(board) = Board::start() else { return };
+    let Some(library) = onnx_runtime() else {
+        eprintln!("not tried: no Python with onnxruntime, see tests/python");
+        return;
+    };
+    let beside = tempfile::tempdir().unwrap();
+    let name = format!("libonnxruntime-{}.so", std::env::consts::ARCH);
+    symlink(&library, beside.path().join(name)).unwrap();
+    let folder = Folder::of_board(&board);
+    let runners = Runners { folders: vec![beside.path().to_owned()], ..runners() };
+    let remote = Remote::new(board.ssh(), runners, &folder.there, ROOM).unwrap();
+    let remote = Arc::new(remote.with_lock_folder(folder.here.to_str().unwrap()));
+    let mut bench = Bench::open(remote, "ort", 1).unwrap();
+    let brought = folder.here.join(format!("{}.so", &hash(&library)[..32]));
+    assert_eq!(bench.runtime().library, Some(brought.display().to_string()));
+    let (_folder, path) = models::file(TINY_MODEL);
+    bench.measure(&path, &Plan::of(Level::Screen)).unwrap();
+    // Whoever empties the folder does not end it.
+    fs::remove_dir_all(&folder.here).unwrap();
+    bench.measure(&path, &Plan::of(Level::Screen)).unwrap();
+    assert!(brought.is_file());
 }
 
 #[track_caller]
