@@ -73,7 +73,10 @@ fn the_self_test_runs_every_runtime_that_is_ready() {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.lines().all(|l| l.contains("ran the built-in model") || l.contains("not ready")));
+    let runtimes = said.lines().filter(|line| !line.starts_with("sandbox ("));
+    for line in runtimes {
+        assert!(line.contains("ran the built-in model") || line.contains("not ready"), "{said}");
+    }
 }
 
 #[test]
@@ -161,17 +164,6 @@ fn a_model_that_asks_for_512_gib_is_a_clear_error_and_the_next_one_runs() {
     assert!(error.is_the_models_fault(), "{error}");
     assert!(error.to_string().contains("549755813888"), "{error}");
     assert!(matches!(ask(&tiny), Ok(Answer::Outputs(_))));
-}
-
-#[test]
-fn the_self_test_runs_every_runtime_that_is_ready_in_one_process() {
-    let said = Command::new(AGENT).arg("--self-test").output().unwrap();
-    let text = String::from_utf8(said.stdout).unwrap();
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    for line in text.lines().filter(|line| !line.contains("not ready") && !line.contains("sandbox"))
-    {
-        assert!(line.contains("ran the built-in model"), "{text}");
-    }
 }
 
 #[test]
