@@ -64,12 +64,14 @@ fn a_board_whose_network_fails_amid_a_measurement_is_away_until_it_is_back() {
     let plan = plan();
     let whole = bench.measure(&path, &plan).unwrap();
     assert_eq!(whole.launches.len(), plan.launches as usize);
+    let mut long = plan.clone();
+    long.sampling.enough *= 20;
     let error = thread::scope(|scope| {
         scope.spawn(|| {
             at_work(&folder.here);
             ip(&["ip"], "link set here down");
         });
-        bench.measure(&path, &plan).unwrap_err()
+        bench.measure(&path, &long).unwrap_err()
     });
     let MeasureError::Device { source, .. } = &error else { panic!("{error:?}") };
     assert!(matches!(source, DeviceError::Gone { .. }), "{error:?}");
