@@ -1,122 +1,142 @@
-//! Where architectures come from: the open morphism space and its seeds.
+//! Where architectures come from: fixed spaces of choices, and the open space of morphisms.
+mod choice;
 mod features;
+mod nb201;
+mod open;
+mod parts;
 mod seeds;
+mod sketch;
 mod weights;
 
+pub use choice::ChoiceError;
+pub use choice::ChoiceSpace;
+pub use choice::Choices;
+pub use choice::Fixed;
 pub use features::FEATURES;
+pub use nb201::Nb201;
+pub use open::MorphismSpace;
+pub use sketch::Edge;
+pub use sketch::Label;
+pub use sketch::Sketch;
 pub use weights::initial_weights;
 
-use rand::RngExt;
-use rand::seq::IndexedRandom;
+use std::fmt;
+
 use rand_chacha::ChaCha8Rng;
 
+use crate::graph::ArchId;
 use crate::graph::Graph;
-use crate::morphism;
 use crate::morphism::Applied;
-use crate::morphism::Layout;
-use crate::morphism::Morphism;
 
-/// Most morphisms between a seed and a [`sample`](MorphismSpace::sample).
-const MAX_SAMPLE_STEPS: usize = 12;
-
-/// Morphisms that are never drawn: `widen-copy` makes the structures of `widen`.
-const BY_CHOICE_ONLY: &[&str] = &["widen-copy"];
-
-/// Everything that morphisms make of some seed networks.
+/// What a strategy may do without knowing what an architecture is.
 ///
-/// The seeds' strides and poolings stay; morphisms change what lies between them.
-#[derive(Clone, Debug)]
-pub struct MorphismSpace {
-    input: [usize; 3],
-    classes: usize,
-    images: usize,
-}
+/// Everything drawn is drawn from `rng` alone.
+pub trait Space: Send + Sync + fmt::Debug {
+    /// Name in configuration and lists, e.g. `nb201`.
+    fn name(&self) -> &str;
 
-impl MorphismSpace {
-    /// The space for images of `input` (`[C, H, W]`) in so many classes, with seeds scaled to so
-    /// many training `images`.
-    pub fn new(input: [usize; 3], classes: usize, images: usize) -> Self {
-        MorphismSpace { input, classes, images }
+    /// Architectures that a search begins with, the same ones each time.
+    fn starts(&self) -> Vec<Architecture>;
+
+    /// An architecture from anywhere in the space.
+    fn sample(&self, rng: &mut ChaCha8Rng) -> Architecture;
+
+    /// A child of `parent` after `steps` random changes; `None` if nothing can be changed.
+    fn mutate(
+        &self,
+        parent: &Architecture,
+        steps: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Architecture>;
+
+    /// A child of two parents; `None` where the space knows no crossover.
+    fn cross(
+        &self,
+        a: &Architecture,
+        b: &Architecture,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Architecture>;
+
+    /// Numbers that tell architectures apart, for surrogates; for each group always as many.
+    fn features(&self, architecture: &Architecture) -> Features;
+
+    /// The network; `None` if nothing comes through what was chosen.
+    fn build(&self, architecture: &Architecture) -> Option<Graph>;
+
+    /// All architectures, where they can be counted: at most some ten thousand.
+    fn all(&self) -> Option<&[Architecture]> {
+        None
     }
 
-    /// Six seed networks, fewest multiply-accumulates first: a linear classifier, one with a single
-    /// coarse convolution before it, and four deeper ones, dense and separable, small and larger;
-    /// from 10,000 training images on a seventh, dense and twice as wide as the larger one.
-    ///
-    /// Of the deeper ones each is one block (convolution, batch normalisation, ReLU) a stage, with widths that
-    /// double from stage to stage and a max-pooling between stages, so that 2 to 7 pixels remain
-    /// along the shorter side; then global average pooling and a linear layer. In the separable
-    /// ones all blocks but the first are a depthwise and a 1×1 convolution. The larger seeds are
-    /// twice as wide as the small ones, four times from 10,000 training images on.
-    ///
-    /// The smallest has 650 parameters on 8×8 digits and 2,078 on Fashion-MNIST, so it is trained
-    /// in seconds.
-    ///
-    /// # Panics
-    ///
-    /// If a size of the input, or the number of classes, is 0.
-    ///
-    /// # Source
-    ///
-    /// Search space I of Elsken, Metzen, Hutter, *LEMONADE*, ICLR 2019, scaled down to the data;
-    /// the two shallow ones are ours, for the cheap end of the front.
-    pub fn seeds(&self) -> Vec<Graph> {
-        seeds::seeds(self.input, self.classes, self.images)
-    }
-
-    /// An architecture from anywhere in the space: up to 12 random morphisms after a random seed.
-    pub fn sample(&self, rng: &mut ChaCha8Rng) -> Graph {
-        let seeds = self.seeds();
-        let seed = &seeds[rng.random_range(0..seeds.len())];
-        let steps = rng.random_range(0..=MAX_SAMPLE_STEPS);
-        self.mutate(seed, steps, rng).pop().map_or_else(|| seed.clone(), |applied| applied.graph)
-    }
-
-    /// A chain of `steps` random morphisms from `graph`, the child in the last element.
-    ///
-    /// Each is drawn uniformly among the operators that apply somewhere, then uniformly among its
-    /// sites and the choices there; `widen-copy` is left out, since it makes the structures of
-    /// `widen`. Shorter than asked for only if nothing applies any more.
-    pub fn mutate(&self, graph: &Graph, steps: usize, rng: &mut ChaCha8Rng) -> Vec<Applied> {
-        let mut chain: Vec<Applied> = Vec::with_capacity(steps);
-        while chain.len() < steps {
-            let last = chain.last().map_or(graph, |applied| &applied.graph);
-            match random_step(last, rng) {
-                Some(applied) => chain.push(applied),
-                None => break,
-            }
-        }
-        chain
-    }
-
-    /// Numbers that tell architectures apart, for surrogates of the search; always [`FEATURES`]
-    /// many.
-    ///
-    /// In order: logarithms of parameters, multiply-accumulates, peak memory and bytes moved (4);
-    /// nodes and convolutions on the longest path (2); counts of 1×1, other dense, grouped,
-    /// depthwise up to 3×3 and larger depthwise convolutions, additions, concatenations, gates,
-    /// poolings, ReLU-like and other activations (11); for each of 5 image sizes, from the
-    /// input's downwards by halves: convolutions, logarithm of their mean width, share of the
-    /// multiply-accumulates (15).
-    ///
-    /// # Panics
-    ///
-    /// If the graph is not valid.
-    pub fn features(graph: &Graph) -> Vec<f64> {
-        features::features(graph)
+    /// The space as a vector of choices, if it is one.
+    fn choices(&self) -> Option<&dyn ChoiceSpace> {
+        None
     }
 }
 
-fn random_step(graph: &Graph, rng: &mut ChaCha8Rng) -> Option<Applied> {
-    let layout = Layout::new(graph);
-    let mut operators: Vec<&dyn Morphism> = morphism::catalogue().to_vec();
-    operators.retain(|m| !BY_CHOICE_ONLY.contains(&m.name()));
-    while !operators.is_empty() {
-        let operator = operators.swap_remove(rng.random_range(0..operators.len()));
-        let sites = morphism::sites_of(operator, &layout);
-        if let Some(&site) = sites.choose(rng) {
-            return morphism::apply_to(operator, &layout, site, rng).ok();
+/// An architecture as its space writes it down.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Architecture {
+    /// A member of a fixed space.
+    Chosen(Choices),
+    /// A member of the open space.
+    Grown {
+        /// What it is.
+        graph: Graph,
+        /// How it came from its parent; the last one holds `graph`. Empty without a parent.
+        steps: Vec<Applied>,
+    },
+}
+
+/// What makes two architectures of a space the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Identity {
+    /// The same choices.
+    Choices(Choices),
+    /// The same structure.
+    Structure(ArchId),
+}
+
+impl Architecture {
+    /// An architecture of the open space without a parent.
+    pub fn grown(graph: Graph) -> Architecture {
+        Architecture::Grown { graph, steps: Vec::new() }
+    }
+
+    /// What makes it the same as another of its space.
+    pub fn identity(&self) -> Identity {
+        match self {
+            Architecture::Chosen(choices) => Identity::Choices(choices.clone()),
+            Architecture::Grown { graph, .. } => Identity::Structure(graph.arch_id()),
         }
     }
-    None
+
+    /// Its choices, if its space is a fixed one.
+    pub fn choices(&self) -> Option<&Choices> {
+        match self {
+            Architecture::Chosen(choices) => Some(choices),
+            Architecture::Grown { .. } => None,
+        }
+    }
+}
+
+/// An architecture as numbers, in groups that surrogates may treat apart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Features {
+    /// One bit for each option of each decision: is it chosen? Empty in the open space.
+    pub one_hot: Vec<f64>,
+    /// One bit for each sequence of operations: does a path through the cell consist of it?
+    pub paths: Vec<f64>,
+    /// Counts of operations, depths and the like, of what is left of the architecture when
+    /// everything without an effect is gone.
+    pub statistics: Vec<f64>,
+    /// Logarithms of what is known without measuring or training: parameters, multiply-accumulates.
+    pub costs: Vec<f64>,
+}
+
+impl Features {
+    /// All groups in one row.
+    pub fn flat(&self) -> Vec<f64> {
+        [&self.one_hot[..], &self.paths, &self.statistics, &self.costs].concat()
+    }
 }

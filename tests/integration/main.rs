@@ -22,6 +22,7 @@ mod remote;
 mod report;
 mod search;
 mod space;
+mod spaces;
 mod store;
 mod store_process;
 mod support;

@@ -1,0 +1,135 @@
+//! The cell and the skeleton of NAS-Bench-201.
+use crate::graph::Conv;
+use crate::graph::Graph;
+use crate::graph::NodeId;
+use crate::graph::Op;
+use crate::graph::Pool;
+
+use super::ChoiceError;
+use super::ChoiceSpace;
+use super::Choices;
+use super::Edge;
+use super::Label;
+use super::Sketch;
+use super::parts;
+
+/// Operations by option: 0 none, 1 skip, 2 convolution 1×1, 3 convolution 3×3, 4 mean of 3×3.
+const OPTIONS: [usize; 6] = [5; 6];
+/// Which places each decision joins.
+const ENDS: [(usize, usize); 6] = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)];
+/// Places of a cell.
+const PLACES: usize = 4;
+
+/// Six operations between four places: 15,625 cells, of which some 6,500 differ.
+///
+/// A network is a 3×3 convolution, then three stages of `repeats` cells each, with a residual block
+/// that halves the image and doubles the width between them, then normalisation, ReLU, the mean
+/// over the image and a linear layer.
+///
+/// # Source
+///
+/// Dong, Yang, *NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search*,
+/// ICLR 2020, section 2.1; there the width is 16 and `repeats` is 5.
+#[derive(Clone, Debug)]
+pub struct Nb201 {
+    /// `[C, H, W]`.
+    pub input: [usize; 3],
+    /// Classes.
+    pub classes: usize,
+    /// Channels of the first stage.
+    pub width: usize,
+    /// Cells in each stage.
+    pub repeats: usize,
+}
+
+impl ChoiceSpace for Nb201 {
+    fn name(&self) -> &str {
+        "nb201"
+    }
+
+    fn options(&self) -> &[usize] {
+        &OPTIONS
+    }
+
+    fn sketches(&self, choices: &Choices) -> Vec<Sketch> {
+        vec![sketch(choices)]
+    }
+
+    fn build(&self, choices: &Choices) -> Option<Graph> {
+        let cell = sketch(choices);
+        let mut graph = Graph::new(self.input);
+        let mut at = graph.push(Op::Normalize, &[graph.input()]);
+        let mut channels = self.width;
+        at = parts::conv_norm(&mut graph, at, Conv::same(channels, 3));
+        let [_, mut height, mut width] = self.input;
+        for stage in 0..parts::stages(self.input, 3) {
+            if stage > 0 {
+                channels *= 2;
+                at = residual_block(&mut graph, at, channels, [height, width]);
+                (height, width) = (height.div_ceil(2), width.div_ceil(2));
+            }
+            for _ in 0..self.repeats {
+                at = parts::wire(&mut graph, &cell, &[at], &mut |graph, operation, from, _| {
+                    operate(graph, operation, from, channels)
+                })?;
+            }
+        }
+        at = parts::norm(&mut graph, at);
+        at = parts::relu(&mut graph, at);
+        parts::classify(&mut graph, at, self.classes);
+        Some(graph)
+    }
+
+    /// Six digits, one for each edge, in the order (1←0) (2←0) (2←1) (3←0) (3←1) (3←2).
+    fn text(&self, choices: &Choices) -> String {
+        choices.iter().map(u8::to_string).collect()
+    }
+
+    fn parse(&self, text: &str) -> Result<Choices, ChoiceError> {
+        let digits: Option<Choices> =
+            text.chars().map(|c| Some(u8::try_from(c.to_digit(10)?).ok()?)).collect();
+        let wanted = "six digits from 0 to 4, one for each edge of the cell".to_owned();
+        let digits = digits.ok_or(ChoiceError::Text { found: text.to_owned(), wanted })?;
+        self.checked(digits)
+    }
+}
+
+fn sketch(choices: &Choices) -> Sketch {
+    let edges = ENDS.iter().zip(choices).map(|(&(from, to), &choice)| {
+        let label = match choice {
+            0 => Label::Zero,
+            1 => Label::Identity,
+            operation => Label::Operation(usize::from(operation) - 2),
+        };
+        Edge { from, to, label }
+    });
+    Sketch { inputs: 1, places: PLACES, edges: edges.collect(), operations: 3 }
+}
+
+fn operate(graph: &mut Graph, operation: usize, from: NodeId, channels: usize) -> NodeId {
+    match operation {
+        0 | 1 => {
+            let at = parts::relu(graph, from);
+            parts::conv_norm(graph, at, Conv::same(channels, 1 + 2 * operation))
+        }
+        _ => {
+            let pool = Pool { kernel: [3; 2], stride: [1; 2], padding: [1; 2] };
+            graph.push(Op::AvgPool(pool), &[from])
+        }
+    }
+}
+
+/// Halves an image of `size`; the way around it is a mean and a 1×1 convolution. Along an odd side
+/// the mean is of three, so that the sizes agree.
+fn residual_block(graph: &mut Graph, from: NodeId, channels: usize, size: [usize; 2]) -> NodeId {
+    let halved = Conv { stride: [2; 2], ..Conv::same(channels, 3) };
+    let mut at = parts::relu(graph, from);
+    at = parts::conv_norm(graph, at, halved);
+    at = parts::relu(graph, at);
+    at = parts::conv_norm(graph, at, Conv::same(channels, 3));
+    let odd = size.map(|side| side % 2);
+    let pool = Pool { kernel: odd.map(|odd| 2 + odd), stride: [2; 2], padding: odd };
+    let around = graph.push(Op::AvgPool(pool), &[from]);
+    let around = graph.push(Op::Conv(Conv::same(channels, 1)), &[around]);
+    graph.push(Op::Add, &[at, around])
+}
