@@ -52,6 +52,9 @@ pub mod search;
 // What a model costs on a device: launches, samples, verdict.
 #[cfg(feature = "host")]
 pub mod measure;
+// Recorded benchmarks: strategies are scored without training or measuring.
+#[cfg(feature = "host")]
+pub mod tabular;
 
 // What is known of a run, durably: SQLite and blobs.
 #[cfg(feature = "host")]

@@ -58,10 +58,11 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::graph::Network;
 use crate::morphism::Applied;
+use crate::search;
 use crate::search::Evaluated;
-use crate::search::Lemonade;
-use crate::search::Random;
+use crate::search::Settings;
 use crate::search::Strategy;
+use crate::space::Architecture;
 use crate::space::MorphismSpace;
 use crate::store::CandidateId;
 use crate::store::DeviceAt;
@@ -305,11 +306,9 @@ impl Engine {
 }
 
 fn strategy(config: &RunConfig) -> Box<dyn Strategy> {
-    let search = &config.search;
-    match search.strategy.as_str() {
-        "random" => Box::new(Random),
-        _ => Box::new(Lemonade::new(search.acceptance, search.children, search.inherit)),
-    }
+    let SearchConfig { acceptance, children, inherit, .. } = config.search;
+    let settings = Settings { acceptance, children, inherit };
+    search::strategy(&config.search.strategy, settings).expect("a valid configuration has one")
 }
 
 fn lanes(config: &RunConfig) -> usize {
@@ -332,9 +331,10 @@ fn tell(strategy: &mut dyn Strategy, state: &State, candidates: &[CandidateId]) 
         let parent = candidate.accepted.parent.map(|p| &state.candidates()[&p]);
         strategy.tell(&Evaluated {
             id: *id,
-            graph: candidate.accepted.graph.clone(),
+            architecture: Architecture::grown(candidate.accepted.graph.clone()),
             parent_error: parent.and_then(error),
             error: error(candidate),
+            costs: state.costs(candidate),
         });
     }
 }

@@ -5,10 +5,11 @@ use crate::graph::Cost;
 use crate::graph::Graph;
 use crate::latency::Predictor;
 use crate::pareto::Objective;
+use crate::search::Costs as KnownCosts;
 use crate::search::Generation;
-use crate::search::Origin;
 use crate::search::Parent;
 use crate::search::Situation;
+use crate::space::Architecture;
 use crate::store::Accepted;
 use crate::store::CandidateId;
 use crate::store::DeviceAt;
@@ -33,7 +34,7 @@ impl Engine {
         let mut rng = self.stream(GENERATION_STREAMS + u64::from(generation));
         let device = self.turn_of(generation);
         let front = self.parents(device);
-        let costs = Costs::of(&self.config, &self.state, device, self.scale);
+        let costs = Costs::new(&self.config, &self.state, device, self.scale);
         // The scale of the hypervolume comes from the seeds, so all of them are in the first generation.
         let wanted = match generation {
             0 => self.config.search.accept.max(self.space.seeds().len()),
@@ -45,7 +46,7 @@ impl Engine {
             front: &front,
             known: self.state.known(),
             reference: self.state.reference(device),
-            costs: &|graph| costs.of_graph(graph),
+            costs: &|architecture| costs.of(architecture),
             error_at: self.config.error_at(),
             room,
         };
@@ -101,23 +102,22 @@ impl Engine {
             .into_iter()
             .zip(first..)
             .map(|(p, id)| {
-                let (parent, steps) = match p.origin {
-                    Origin::Scratch => (None, Vec::new()),
-                    Origin::Child { parent, steps: chain } => {
-                        let steps = chain.iter().map(|applied| applied.step.clone()).collect();
-                        chains.insert(id, chain);
-                        (Some(parent), steps)
-                    }
+                let Architecture::Grown { graph, steps: chain } = p.architecture else {
+                    unreachable!("the open space has no choices")
                 };
-                let cost = p.graph.cost();
+                let steps = chain.iter().map(|applied| applied.step.clone()).collect();
+                if p.parent.is_some() && !chain.is_empty() {
+                    chains.insert(id, chain);
+                }
+                let cost = graph.cost();
                 Record::Accepted(Accepted {
                     candidate: id,
-                    parent,
+                    parent: p.parent,
                     generation,
                     proposed,
-                    arch: p.graph.arch_id(),
-                    predicted_latency_us: predicted_latency(latency, &p.graph, &cost),
-                    graph: p.graph,
+                    arch: graph.arch_id(),
+                    predicted_latency_us: predicted_latency(latency, &graph, &cost),
+                    graph,
                     steps,
                     parameters: cost.parameters,
                     macs: cost.macs.0,
@@ -142,7 +142,7 @@ impl Engine {
     fn parents(&self, device: DeviceAt) -> Vec<Parent> {
         let parent = |id: CandidateId, values: Vec<f64>| {
             let graph = self.state.candidates()[&id].accepted.graph.clone();
-            Parent { id, graph, values }
+            Parent { id, architecture: Architecture::grown(graph), values }
         };
         let front = self.state.front(device);
         match front.is_empty() {
@@ -165,12 +165,7 @@ struct Costs<'a> {
 }
 
 impl<'a> Costs<'a> {
-    pub(super) fn of(
-        config: &'a RunConfig,
-        state: &State,
-        device: DeviceAt,
-        scale: Scale,
-    ) -> Costs<'a> {
+    fn new(config: &'a RunConfig, state: &State, device: DeviceAt, scale: Scale) -> Costs<'a> {
         let latency = state.predictor(device, Objective::Latency);
         let reads_memory = config.objectives.contains(&Objective::Memory)
             || config.limits.iter().any(|limit| limit.objective == Objective::Memory);
@@ -183,7 +178,10 @@ impl<'a> Costs<'a> {
     }
 
     /// `None` if a hard limit rules the structure out, or the time budget, as far as that is known.
-    pub(super) fn of_graph(&self, graph: &Graph) -> Option<Vec<f64>> {
+    fn of(&self, architecture: &Architecture) -> Option<KnownCosts> {
+        let Architecture::Grown { graph, .. } = architecture else {
+            unreachable!("the open space has no choices")
+        };
         let cost = graph.cost();
         let objectives = self.config.objectives.iter().filter(|o| **o != Objective::Error);
         let value = |objective: Objective| match objective {
@@ -199,7 +197,7 @@ impl<'a> Costs<'a> {
         if cost.macs.0 as f64 > self.most_macs || self.config.limits.iter().any(breaks) {
             return None;
         }
-        Some(objectives.map(|&o| value(o).0).collect())
+        Some(objectives.map(|&o| Some(value(o).0)).collect())
     }
 }
 

@@ -11,8 +11,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use crate::search::Generation;
-use crate::search::Origin;
 use crate::search::Proposal;
+use crate::space::Architecture;
 use crate::store::Accepted;
 use crate::store::CandidateId;
 use crate::store::EndKind;
@@ -60,7 +60,7 @@ impl Engine {
         members.truncate(self.candidates_left());
         let proposals = members.into_iter().map(|parent| {
             let graph = self.state.candidates()[&parent].accepted.graph.clone();
-            Proposal { origin: Origin::Child { parent, steps: Vec::new() }, graph }
+            Proposal { parent: Some(parent), architecture: Architecture::grown(graph) }
         });
         let asked = Generation { proposals: proposals.collect(), looked_at: 0 };
         let generation = self.state.generation();

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use crate::graph::ArchId;
 use crate::latency::Predictor;
 use crate::pareto::Archive;
 use crate::pareto::Member;
 use crate::pareto::Objective;
 use crate::pareto::Reference;
 use crate::pareto::Value;
+use crate::space::Identity;
 use crate::store::Accepted;
 use crate::store::CandidateId;
 use crate::store::DeviceAt;
@@ -95,7 +95,7 @@ struct View {
 pub struct State {
     objectives: Vec<Objective>,
     candidates: BTreeMap<CandidateId, Candidate>,
-    known: BTreeSet<ArchId>,
+    known: BTreeSet<Identity>,
     limits: Vec<Limit>,
     /// By device.
     views: Vec<View>,
@@ -192,7 +192,7 @@ impl State {
         let told = self.last_told.as_ref().map_or(0, |told| told.proposed);
         self.counts.proposed = told + accepted.proposed;
         self.at(accepted.at_s);
-        self.known.insert(accepted.arch);
+        self.known.insert(Identity::Structure(accepted.arch));
         let accepted = accepted.clone();
         let (rounds, trained, ended) = (Vec::new(), None, None);
         let id = accepted.candidate;
@@ -225,7 +225,7 @@ impl State {
             EndKind::Unfinished => {
                 let accepted = &self.candidates[&ended.candidate].accepted;
                 if Start::of(accepted) != Start::Refinement {
-                    self.known.remove(&accepted.arch);
+                    self.known.remove(&Identity::Structure(accepted.arch));
                 }
             }
         }
@@ -254,9 +254,15 @@ impl State {
         &self.candidates
     }
 
-    /// Structures that are in the run.
-    pub fn known(&self) -> &BTreeSet<ArchId> {
+    /// Architectures that are in the run.
+    pub fn known(&self) -> &BTreeSet<Identity> {
         &self.known
+    }
+
+    /// A candidate's objectives without the error, in order, as known now on the first device.
+    pub(super) fn costs(&self, candidate: &Candidate) -> Vec<Option<f64>> {
+        let costs = self.objectives.iter().filter(|o| **o != Objective::Error);
+        costs.map(|&o| self.cheap(0, candidate, o).map(|value| value.value)).collect()
     }
 
     /// Seconds that the last finished generation took.

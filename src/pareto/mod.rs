@@ -8,6 +8,7 @@ mod front;
 mod hypervolume;
 mod knee;
 mod objective;
+mod rank;
 mod reference;
 mod staircase;
 
@@ -25,5 +26,7 @@ pub use hypervolume::hypervolume;
 pub use knee::knee;
 pub use objective::Objective;
 pub use objective::UnknownObjective;
+pub use rank::crowding;
+pub use rank::ranks;
 pub use reference::Reference;
 pub use reference::ReferenceError;

@@ -112,6 +112,19 @@ impl Reference {
         Reference::try_from(Written { objectives, ideal, reference })
     }
 
+    /// The box between `ideal` and `reference`, one value of each for each objective.
+    ///
+    /// # Errors
+    ///
+    /// [`ReferenceError`] unless each axis has a length, and a logarithm where it needs one.
+    pub fn between(
+        objectives: Vec<Objective>,
+        ideal: Vec<f64>,
+        reference: Vec<f64>,
+    ) -> Result<Reference, ReferenceError> {
+        Reference::try_from(Written { objectives, ideal, reference })
+    }
+
     /// The objectives, in the order of the values.
     pub fn objectives(&self) -> &[Objective] {
         &self.objectives

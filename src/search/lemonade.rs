@@ -5,24 +5,24 @@
 //! many children are made as structures only, and few are accepted. Acceptance by density is the
 //! paper's second stage; acceptance by surrogate ranks the children by the hypervolume that a
 //! draw of their error would add.
-use std::collections::BTreeSet;
-
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::morphism::Applied;
 use crate::pareto::gain;
+use crate::space::Architecture;
+use crate::space::Features;
 use crate::stats::Density;
 
+use super::Costs;
 use super::Evaluated;
 use super::Generation;
-use super::Origin;
 use super::Parent;
-use super::Proposal;
 use super::Situation;
 use super::Strategy;
+use super::batch::Batch;
+use super::random;
 use super::surrogate::Results;
 use super::surrogate::Surrogate;
 
@@ -46,8 +46,8 @@ pub struct Lemonade {
     results: Results,
 }
 
-/// Most morphisms from a parent to a child.
-const MAX_MORPHISMS: usize = 3;
+/// Most changes from a parent to a child.
+const MAX_CHANGES: usize = 3;
 /// Draws are repeated so many times before a generation without any new structure ends the search.
 const PATIENCE: usize = 50;
 /// Narrowest kernel of the density, on the logarithm of a cost: a twentieth hardly counts.
@@ -55,13 +55,20 @@ const NARROWEST: f64 = 0.05;
 /// Share of a generation that the density accepts even under [`Acceptance::Surrogate`], so that
 /// the surrogate also sees what it would not have chosen.
 const EXPLORED: f64 = 0.125;
+/// Architectures of a fixed space that come first, random ones after those that stand for an option.
+const FIRST: usize = 16;
 
-/// A structure with what is known of it before acceptance.
+/// Accepted in a generation, where nothing else decides that.
+const BATCH: usize = 8;
+
+/// An architecture with what is known of it before acceptance.
 struct Child {
     parent: u64,
     parent_error: f64,
-    steps: Vec<Applied>,
-    costs: Vec<f64>,
+    architecture: Architecture,
+    costs: Costs,
+    /// Where it lies among the cheap objectives.
+    place: Vec<f64>,
 }
 
 impl Lemonade {
@@ -74,43 +81,29 @@ impl Lemonade {
     fn children(
         &self,
         situation: &Situation<'_>,
-        density: &Density,
+        cheap: &Cheap,
+        batch: &mut Batch<'_>,
         rng: &mut ChaCha8Rng,
-    ) -> (Vec<Child>, u64) {
-        let sparse = situation.front.iter().map(|p| 1.0 / density.at(&cheap(situation, p)));
-        let mut weights: Vec<f64> = sparse.collect();
-        let mut seen = BTreeSet::new();
+    ) -> Vec<Child> {
+        let mut weights: Vec<f64> = cheap.parents.iter().map(|place| cheap.rarity(place)).collect();
         let mut children = Vec::new();
         let mut draws = 0;
         while draws < self.children || children.is_empty() && draws < PATIENCE * self.children {
             draws += 1;
             let at = draw(&weights, rng);
             let parent = &situation.front[at];
-            let n = rng.random_range(1..=MAX_MORPHISMS);
-            let steps = situation.space.mutate(&parent.graph, n, rng);
-            let Some(last) = steps.last() else {
-                // No morphism applies to it, now or later.
+            let n = rng.random_range(1..=MAX_CHANGES);
+            let Some(architecture) = situation.space.mutate(&parent.architecture, n, rng) else {
+                // Nothing can be changed in it, now or later.
                 weights[at] = 0.0;
                 continue;
             };
-            let id = last.graph.arch_id();
-            if situation.known.contains(&id) || !seen.insert(id) {
-                continue;
-            }
-            let Some(costs) = (situation.costs)(&last.graph) else { continue };
+            let Some(costs) = batch.look_at(&architecture) else { continue };
+            let place = cheap.place(situation, &architecture, &costs);
             let parent_error = parent.values[situation.error_at];
-            children.push(Child { parent: parent.id, parent_error, steps, costs });
+            children.push(Child { parent: parent.id, parent_error, architecture, costs, place });
         }
-        (children, draws as u64)
-    }
-
-    fn proposal(&self, child: Child) -> Proposal {
-        let graph = child.steps.last().expect("a child has steps").graph.clone();
-        let origin = match self.inherit {
-            true => Origin::Child { parent: child.parent, steps: child.steps },
-            false => Origin::Scratch,
-        };
-        Proposal { origin, graph }
+        children
     }
 }
 
@@ -120,24 +113,35 @@ impl Strategy for Lemonade {
     }
 
     fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation {
-        let seeds = seeds(situation);
-        if !seeds.proposals.is_empty() {
-            return seeds;
+        let mut batch = Batch::new(situation);
+        let wanted = if situation.space.choices().is_some() { FIRST } else { 0 };
+        begin(&mut batch, situation, wanted, rng);
+        let Some(cheap) = Cheap::of(situation) else { return batch.done() };
+        if batch.room() < situation.room {
+            return batch.done();
         }
-        let Some(density) = front_density(situation) else { return Generation::default() };
-        let (mut children, looked_at) = self.children(situation, &density, rng);
+        let mut children = self.children(situation, &cheap, &mut batch, rng);
         let mut chosen = Vec::new();
         if self.acceptance == Acceptance::Surrogate
-            && let (Some(surrogate), Some(_)) = (self.results.fit(rng), situation.reference)
+            && let Some(example) = children.first().map(|child| child.costs.clone())
+            && let (Some(surrogate), Some(_)) =
+                (self.results.fit(situation.space, &example, rng), situation.reference)
         {
             let explored = (situation.room as f64 * EXPLORED).round() as usize;
             let wanted = situation.room - explored;
             chosen = by_gain(situation, &surrogate, &mut children, wanted, self.inherit, rng);
         }
         let rest = situation.room - chosen.len();
-        chosen.extend(by_density(&density, &mut children, rest, rng));
-        let proposals = chosen.into_iter().map(|child| self.proposal(child)).collect();
-        Generation { proposals, looked_at }
+        chosen.extend(by_density(&cheap, &mut children, rest, rng));
+        for child in chosen {
+            let parent = self.inherit.then_some(child.parent);
+            batch.add(child.architecture, parent);
+        }
+        batch.done()
+    }
+
+    fn batch(&self) -> usize {
+        BATCH
     }
 
     fn tell(&mut self, evaluated: &Evaluated) {
@@ -147,30 +151,66 @@ impl Strategy for Lemonade {
     }
 }
 
-/// The trivial networks that come first: those that are not in the run yet.
-fn seeds(situation: &Situation<'_>) -> Generation {
-    let fits = |graph: &_| (situation.costs)(graph).is_some();
-    let new = |graph: &crate::graph::Graph| !situation.known.contains(&graph.arch_id());
-    let seeds: Vec<_> = situation.space.seeds();
-    let looked_at = seeds.len() as u64;
-    let proposals = seeds
-        .into_iter()
-        .filter(|graph| fits(graph) && new(graph))
-        .map(|graph| Proposal { origin: Origin::Scratch, graph })
-        .take(situation.room);
-    Generation { proposals: proposals.collect(), looked_at }
+/// What comes first and is not in the run yet: the space's own starts, then random architectures up
+/// to `wanted` in the run.
+pub(super) fn begin(
+    batch: &mut Batch<'_>,
+    situation: &Situation<'_>,
+    wanted: usize,
+    rng: &mut ChaCha8Rng,
+) {
+    for start in situation.space.starts() {
+        batch.offer(start, None);
+    }
+    let known = situation.known.len() + situation.room - batch.room();
+    let missing = wanted.saturating_sub(known).min(batch.room());
+    let room = batch.room() - missing;
+    random::fill_to(batch, situation, room, rng);
 }
 
-/// Density of the front over the logarithms of the cheap objectives.
-fn front_density(situation: &Situation<'_>) -> Option<Density> {
-    let points: Vec<Vec<f64>> = situation.front.iter().map(|p| cheap(situation, p)).collect();
-    (!points.is_empty()).then(|| Density::fit(&points, NARROWEST))
+/// The density of the front over the logarithms of the cheap objectives: those that are known before
+/// training, or where nothing is, what the structure alone tells.
+struct Cheap {
+    are_costs_known: bool,
+    parents: Vec<Vec<f64>>,
+    /// `None` where nothing at all is known: all places are alike.
+    density: Option<Density>,
 }
 
-/// Logarithms of a front member's cheap objectives.
-fn cheap(situation: &Situation<'_>, parent: &Parent) -> Vec<f64> {
-    let costs = parent.values.iter().enumerate().filter(|(i, _)| *i != situation.error_at);
-    costs.map(|(_, &cost)| log(cost)).collect()
+impl Cheap {
+    /// `None` without a front.
+    fn of(situation: &Situation<'_>) -> Option<Cheap> {
+        let first = situation.front.first()?;
+        let costs = (situation.costs)(&first.architecture);
+        let are_costs_known = costs.is_none_or(|costs| costs.iter().all(Option::is_some));
+        let place = |parent: &Parent| match are_costs_known {
+            true => {
+                let mut values = parent.values.clone();
+                values.remove(situation.error_at);
+                values.into_iter().map(log).collect()
+            }
+            false => situation.space.features(&parent.architecture).costs,
+        };
+        let parents: Vec<Vec<f64>> = situation.front.iter().map(place).collect();
+        let density = (!parents[0].is_empty()).then(|| Density::fit(&parents, NARROWEST));
+        Some(Cheap { are_costs_known, parents, density })
+    }
+
+    fn place(
+        &self,
+        situation: &Situation<'_>,
+        architecture: &Architecture,
+        costs: &Costs,
+    ) -> Vec<f64> {
+        match self.are_costs_known {
+            true => costs.iter().map(|cost| log(cost.unwrap_or(0.0))).collect(),
+            false => situation.space.features(architecture).costs,
+        }
+    }
+
+    fn rarity(&self, place: &[f64]) -> f64 {
+        self.density.as_ref().map_or(1.0, |density| 1.0 / density.at(place))
+    }
 }
 
 fn log(cost: f64) -> f64 {
@@ -192,13 +232,12 @@ fn draw(weights: &[f64], rng: &mut ChaCha8Rng) -> usize {
 /// Draws without replacement, with probability inverse to the density of the parents' front: this
 /// rewards children that fill its gaps.
 fn by_density(
-    density: &Density,
+    cheap: &Cheap,
     children: &mut Vec<Child>,
     wanted: usize,
     rng: &mut ChaCha8Rng,
 ) -> Vec<Child> {
-    let point = |child: &Child| child.costs.iter().map(|&c| log(c)).collect::<Vec<_>>();
-    let mut weights: Vec<f64> = children.iter().map(|c| 1.0 / density.at(&point(c))).collect();
+    let mut weights: Vec<f64> = children.iter().map(|child| cheap.rarity(&child.place)).collect();
     let mut chosen = Vec::new();
     while chosen.len() < wanted && !children.is_empty() {
         let at = draw(&weights, rng);
@@ -234,10 +273,10 @@ fn by_gain(
         situation.front.iter().map(|p| placed(p.values.clone())).collect();
     let mut offers: Vec<(f64, Vec<f64>, Child)> = Vec::new();
     for child in children.drain(..) {
-        let graph = &child.steps.last().expect("a child has steps").graph;
-        let mut values = child.costs.clone();
+        let features: Features = situation.space.features(&child.architecture);
+        let Some(mut values) = surrogate.complete(&child.costs, &features, rng) else { continue };
         let parent_error = inherit.then_some(child.parent_error);
-        values.insert(at, surrogate.draw(graph, parent_error, rng));
+        values.insert(at, surrogate.draw(&features, parent_error, rng));
         let point = placed(values);
         offers.push((gain(&front, &point, &corner), point, child));
     }

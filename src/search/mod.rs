@@ -2,25 +2,32 @@
 //!
 //! A strategy knows nothing of training, devices or storage. What it must remember it learns from
 //! [`Strategy::tell`], so that telling the stored results again in their stored order restores it.
+mod ageing;
+mod batch;
 mod forest;
+mod history;
 mod lemonade;
+mod local;
+mod nsga2;
 mod random;
 mod surrogate;
 
+pub use ageing::RegularizedEvolution;
 pub use forest::Forest;
 pub use lemonade::Acceptance;
 pub use lemonade::Lemonade;
+pub use local::LocalSearch;
+pub use nsga2::Nsga2;
 pub use random::Random;
 
 use std::collections::BTreeSet;
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::graph::ArchId;
-use crate::graph::Graph;
-use crate::morphism::Applied;
 use crate::pareto::Reference;
-use crate::space::MorphismSpace;
+use crate::space::Architecture;
+use crate::space::Identity;
+use crate::space::Space;
 
 /// Decides what to try next.
 ///
@@ -37,6 +44,11 @@ pub trait Strategy: Send {
     /// Proposes at most `situation.room` candidates.
     fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation;
 
+    /// How many proposals it likes to make at a time, where nothing else decides that.
+    fn batch(&self) -> usize {
+        1
+    }
+
     /// Learns the outcome of one candidate.
     fn tell(&mut self, evaluated: &Evaluated);
 }
@@ -44,62 +56,52 @@ pub trait Strategy: Send {
 /// What a strategy may look at when it proposes.
 pub struct Situation<'a> {
     /// Where architectures come from.
-    pub space: &'a MorphismSpace,
+    pub space: &'a dyn Space,
     /// The front, sorted by candidate number; empty before the first generation.
     pub front: &'a [Parent],
-    /// Structures that are in the run already.
-    pub known: &'a BTreeSet<ArchId>,
-    /// Scale of all objectives; `None` before the seeds are measured.
+    /// Architectures that are in the run already.
+    pub known: &'a BTreeSet<Identity>,
+    /// Scale of all objectives; `None` before the first candidates are measured.
     pub reference: Option<&'a Reference>,
-    /// Cheap objectives of a structure, predicted where they would have to be measured, in the
-    /// order of the run's objectives without the error; `None` if a hard limit rules it out.
-    pub costs: &'a (dyn Fn(&Graph) -> Option<Vec<f64>> + 'a),
+    /// Objectives of an architecture that need no training, in the order of the run's objectives
+    /// without the error; `None` if a hard limit rules it out.
+    pub costs: &'a (dyn Fn(&Architecture) -> Option<Costs> + 'a),
     /// Position of the error among the run's objectives.
     pub error_at: usize,
     /// Most proposals wanted.
     pub room: usize,
 }
 
+/// Objectives other than the error, in the run's order; `None` is not known before it is measured.
+pub type Costs = Vec<Option<f64>>;
+
 /// A front member that may become a parent.
 #[derive(Clone, Debug)]
 pub struct Parent {
     /// Candidate number.
     pub id: u64,
-    /// Its structure.
-    pub graph: Graph,
+    /// What it is.
+    pub architecture: Architecture,
     /// Its objectives, in the run's order.
     pub values: Vec<f64>,
 }
 
-/// Where a proposal comes from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Origin {
-    /// Trained from random weights.
-    Scratch,
-    /// Grown from a parent by these morphisms, in order.
-    Child {
-        /// Candidate number.
-        parent: u64,
-        /// The last one holds the child's structure.
-        steps: Vec<Applied>,
-    },
-}
-
-/// A structure worth evaluating.
+/// An architecture worth evaluating.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proposal {
-    /// Where it comes from.
-    pub origin: Origin,
+    /// The candidate whose weights it inherits by the steps of its architecture; `None` if it is
+    /// trained from random weights.
+    pub parent: Option<u64>,
     /// What it is.
-    pub graph: Graph,
+    pub architecture: Architecture,
 }
 
 /// What [`Strategy::ask`] answers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Generation {
-    /// The accepted structures.
+    /// The accepted architectures.
     pub proposals: Vec<Proposal>,
-    /// How many structures were looked at for it.
+    /// How many architectures were looked at for it.
     pub looked_at: u64,
 }
 
@@ -108,16 +110,60 @@ pub struct Generation {
 pub struct Evaluated {
     /// Candidate number.
     pub id: u64,
-    /// Its structure.
-    pub graph: Graph,
+    /// What it is.
+    pub architecture: Architecture,
     /// Error of the parent whose weights it had.
     pub parent_error: Option<f64>,
     /// Its own error; `None` if it was killed or failed.
     pub error: Option<f64>,
+    /// Its other objectives, in the run's order; `None` if it failed before they were measured.
+    pub costs: Costs,
+}
+
+impl Evaluated {
+    /// All objectives in the run's order; `None` if one is missing.
+    pub fn values(&self, error_at: usize) -> Option<Vec<f64>> {
+        let mut values: Vec<f64> = self.costs.iter().copied().collect::<Option<_>>()?;
+        values.insert(error_at, self.error?);
+        Some(values)
+    }
 }
 
 /// Names and one-line summaries of all strategies.
 pub const STRATEGIES: &[(&str, &str)] = &[
     ("lemonade", "grows the front by morphisms, where it is sparse or a surrogate expects gain"),
     ("random", "random structures of the same space, trained from scratch: the baseline"),
+    ("local-search", "neighbours of the front, until it has no new ones"),
+    ("regularized-evolution", "children of the best of a young population; the oldest dies"),
+    ("nsga2", "a population by ranks of dominance, thinned out where it is crowded"),
 ];
+
+/// What strategies can be told besides their name; each takes what concerns it.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How `lemonade` chooses children.
+    pub acceptance: Acceptance,
+    /// Structures that `lemonade` makes in each generation.
+    pub children: usize,
+    /// Do children inherit weights?
+    pub inherit: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { acceptance: Acceptance::default(), children: 64, inherit: true }
+    }
+}
+
+/// The strategy of this name; `None` if there is none.
+pub fn strategy(name: &str, settings: Settings) -> Option<Box<dyn Strategy>> {
+    let Settings { acceptance, children, inherit } = settings;
+    Some(match name {
+        "lemonade" => Box::new(Lemonade::new(acceptance, children, inherit)),
+        "random" => Box::new(Random),
+        "local-search" => Box::new(LocalSearch),
+        "regularized-evolution" => Box::new(RegularizedEvolution::new()),
+        "nsga2" => Box::new(Nsga2::new(Nsga2::POPULATION)),
+        _ => return None,
+    })
+}

@@ -1,16 +1,13 @@
-//! The baseline: random structures of the same space, trained from scratch.
-use std::collections::BTreeSet;
-
+//! The baseline: random architectures of the space, trained from scratch.
 use rand_chacha::ChaCha8Rng;
 
 use super::Evaluated;
 use super::Generation;
-use super::Origin;
-use super::Proposal;
 use super::Situation;
 use super::Strategy;
+use super::batch::Batch;
 
-/// Draws structures without looking at results.
+/// Draws without looking at results, and none twice.
 #[derive(Debug, Default)]
 pub struct Random;
 
@@ -23,22 +20,30 @@ impl Strategy for Random {
     }
 
     fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation {
-        let mut generation = Generation::default();
-        let mut seen: BTreeSet<_> = BTreeSet::new();
-        for _ in 0..TRIES * situation.room {
-            if generation.proposals.len() == situation.room {
-                break;
-            }
-            let graph = situation.space.sample(rng);
-            generation.looked_at += 1;
-            let id = graph.arch_id();
-            let new = !situation.known.contains(&id) && seen.insert(id);
-            if new && (situation.costs)(&graph).is_some() {
-                generation.proposals.push(Proposal { origin: Origin::Scratch, graph });
-            }
-        }
-        generation
+        let mut batch = Batch::new(situation);
+        fill(&mut batch, situation, rng);
+        batch.done()
     }
 
     fn tell(&mut self, _evaluated: &Evaluated) {}
+}
+
+/// Fills a generation up with random architectures.
+pub(super) fn fill(batch: &mut Batch<'_>, situation: &Situation<'_>, rng: &mut ChaCha8Rng) {
+    fill_to(batch, situation, 0, rng);
+}
+
+/// The same until there is no more than `room` left.
+pub(super) fn fill_to(
+    batch: &mut Batch<'_>,
+    situation: &Situation<'_>,
+    room: usize,
+    rng: &mut ChaCha8Rng,
+) {
+    for _ in 0..TRIES * situation.room {
+        if batch.room() <= room {
+            break;
+        }
+        batch.offer(situation.space.sample(rng), None);
+    }
 }

@@ -1,10 +1,11 @@
-//! What the error of a structure may be, learnt from the run so far.
+//! What the objectives of an architecture may be, learnt from the run so far.
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::graph::Graph;
-use crate::space::MorphismSpace;
+use crate::space::Features;
+use crate::space::Space;
 
+use super::Costs;
 use super::Evaluated;
 use super::Forest;
 
@@ -15,59 +16,102 @@ const MEMORY: usize = 1500;
 /// Added to an error before its logarithm is taken, so that 0 has one.
 const ERROR_FLOOR: f64 = 2e-3;
 
-/// Results of the run as rows and targets.
+/// Results of the run.
 #[derive(Debug, Default)]
 pub(super) struct Results {
-    rows: Vec<Vec<f64>>,
-    targets: Vec<f64>,
+    evaluated: Vec<Evaluated>,
 }
 
 impl Results {
     pub(super) fn add(&mut self, evaluated: &Evaluated) {
-        let Some(error) = evaluated.error else { return };
-        self.rows.push(row(&evaluated.graph, evaluated.parent_error));
-        self.targets.push((error + ERROR_FLOOR).ln());
+        if evaluated.error.is_some() {
+            self.evaluated.push(evaluated.clone());
+        }
     }
 
-    /// A surrogate of the newest results; `None` while there are too few.
-    pub(super) fn fit(&self, rng: &mut ChaCha8Rng) -> Option<Surrogate> {
-        let from = self.rows.len().saturating_sub(MEMORY);
-        let enough = self.rows.len() >= ENOUGH;
-        enough.then(|| Surrogate {
-            forest: Forest::fit(&self.rows[from..], &self.targets[from..], rng.random()),
-        })
+    /// A surrogate of the newest results for the error and for the costs that are missing in
+    /// `example`; `None` while there are too few results.
+    pub(super) fn fit(
+        &self,
+        space: &dyn Space,
+        example: &Costs,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Surrogate> {
+        let newest = &self.evaluated[self.evaluated.len().saturating_sub(MEMORY)..];
+        if newest.len() < ENOUGH {
+            return None;
+        }
+        let features: Vec<Features> =
+            newest.iter().map(|e| space.features(&e.architecture)).collect();
+        let rows: Vec<Vec<f64>> =
+            features.iter().zip(newest).map(|(f, e)| row(f, e.parent_error)).collect();
+        let errors: Vec<f64> = newest.iter().map(|e| log_error(e.error.unwrap_or(1.0))).collect();
+        let error = Forest::fit(&rows, &errors, rng.random());
+        let mut cost_of = |at: usize| {
+            let known = features.iter().zip(newest).filter_map(|(f, e)| Some((f, e.costs[at]?)));
+            let (rows, costs): (Vec<_>, Vec<_>) =
+                known.map(|(f, cost)| (f.flat(), cost.max(f64::MIN_POSITIVE).ln())).unzip();
+            (!rows.is_empty()).then(|| Forest::fit(&rows, &costs, rng.random()))
+        };
+        let costs = example.iter().enumerate().map(|(at, cost)| match cost {
+            Some(_) => None,
+            None => cost_of(at),
+        });
+        Some(Surrogate { error, costs: costs.collect() })
     }
 }
 
-/// A forest over structure and the parent's error.
+/// Forests over features and the parent's error.
 pub(super) struct Surrogate {
-    forest: Forest,
+    error: Forest,
+    costs: Vec<Option<Forest>>,
 }
 
 impl Surrogate {
-    /// One draw of the error that `graph` may have, from the spread of the trees (independent
-    /// Thompson sampling, as in BANANAS).
+    /// One draw of the error that an architecture may have, from the spread of the trees
+    /// (independent Thompson sampling, as in BANANAS).
     pub(super) fn draw(
         &self,
-        graph: &Graph,
+        features: &Features,
         parent_error: Option<f64>,
         rng: &mut ChaCha8Rng,
     ) -> f64 {
-        let belief = self.forest.predict(&row(graph, parent_error));
+        let belief = self.error.predict(&row(features, parent_error));
         let drawn = belief.mean + belief.deviation * normal(rng);
         (drawn.exp() - ERROR_FLOOR).clamp(0.0, 1.0)
     }
+
+    /// `costs` with a draw of each that is missing; `None` if nothing is known of one.
+    pub(super) fn complete(
+        &self,
+        costs: &Costs,
+        features: &Features,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Vec<f64>> {
+        let complete = costs.iter().zip(&self.costs).map(|(cost, forest)| {
+            if let Some(cost) = cost {
+                return Some(*cost);
+            }
+            let belief = forest.as_ref()?.predict(&features.flat());
+            Some((belief.mean + belief.deviation * normal(rng)).exp())
+        });
+        complete.collect()
+    }
 }
 
-fn row(graph: &Graph, parent_error: Option<f64>) -> Vec<f64> {
-    let mut row = MorphismSpace::features(graph);
-    row.push(parent_error.map_or(0.0, |e| (e + ERROR_FLOOR).ln()));
+fn log_error(error: f64) -> f64 {
+    (error + ERROR_FLOOR).ln()
+}
+
+fn row(features: &Features, parent_error: Option<f64>) -> Vec<f64> {
+    let mut row = features.flat();
+    row.push(parent_error.map_or(0.0, log_error));
     row.push(f64::from(u8::from(parent_error.is_some())));
     row
 }
 
 /// A standard normal draw (Box and Muller 1958).
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
+pub(super) fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let (u, v): (f64, f64) = (rng.random_range(f64::MIN_POSITIVE..1.0), rng.random());
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }

@@ -1,0 +1,158 @@
+//! NSGA-II: a population sorted by ranks of dominance, thinned out where it is crowded.
+//!
+//! Deb, Pratap, Agarwal, Meyarivan, *A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II*,
+//! IEEE TEC 2002. What breaks a hard limit is not evaluated at all, so nothing infeasible is in the
+//! population: the strictest form of its rule that the feasible wins.
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use crate::pareto::crowding;
+use crate::pareto::ranks;
+use crate::space::Architecture;
+
+use super::Evaluated;
+use super::Generation;
+use super::Situation;
+use super::Strategy;
+use super::batch::Batch;
+use super::history::History;
+use super::history::Individual;
+use super::random;
+
+/// The strategy.
+#[derive(Debug)]
+pub struct Nsga2 {
+    population: usize,
+    history: History,
+}
+
+/// Share of children that have two parents, where the space knows crossover.
+const CROSSED: f64 = 0.9;
+/// Draws for each wanted child before random architectures take its place.
+const TRIES: usize = 50;
+
+/// A member of the population as a tournament sees it.
+pub(super) struct Ranked<'a> {
+    pub individual: Individual<'a>,
+    pub rank: usize,
+    pub crowding: f64,
+}
+
+impl Nsga2 {
+    /// Members of a population, and children in a generation.
+    ///
+    /// 20 rather than the 100 of the paper: searches here have some hundred evaluations.
+    pub const POPULATION: usize = 20;
+
+    /// With a population of so many.
+    pub fn new(population: usize) -> Nsga2 {
+        Nsga2 { population, history: History::default() }
+    }
+}
+
+impl Strategy for Nsga2 {
+    fn name(&self) -> &'static str {
+        "nsga2"
+    }
+
+    fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation {
+        let mut batch = Batch::new(situation);
+        begin(&mut batch, situation, self.history.evaluated().len(), self.population, rng);
+        let mut population = ranked(self.history.individuals(situation));
+        population.sort_by(|a, b| a.rank.cmp(&b.rank).then(b.crowding.total_cmp(&a.crowding)));
+        population.truncate(self.population);
+        for _ in 0..TRIES * batch.room() {
+            if batch.room() == 0 || population.is_empty() {
+                break;
+            }
+            let (child, parent) = child(&population, situation, rng);
+            if let Some(child) = child {
+                batch.offer(child, parent);
+            }
+        }
+        random::fill(&mut batch, situation, rng);
+        batch.done()
+    }
+
+    fn batch(&self) -> usize {
+        self.population
+    }
+
+    fn tell(&mut self, evaluated: &Evaluated) {
+        self.history.add(evaluated);
+    }
+}
+
+/// What a population starts from: random members of a fixed space, the seeds of the open one.
+pub(super) fn begin(
+    batch: &mut Batch<'_>,
+    situation: &Situation<'_>,
+    told: usize,
+    wanted: usize,
+    rng: &mut ChaCha8Rng,
+) {
+    if situation.space.choices().is_some() {
+        let missing = wanted.saturating_sub(told).min(batch.room());
+        let room = batch.room() - missing;
+        random::fill_to(batch, situation, room, rng);
+    } else {
+        for start in situation.space.starts() {
+            batch.offer(start, None);
+        }
+    }
+}
+
+/// Each with its rank and its crowding within the rank.
+pub(super) fn ranked(individuals: Vec<Individual<'_>>) -> Vec<Ranked<'_>> {
+    let points: Vec<&[f64]> = individuals.iter().map(|i| &i.point[..]).collect();
+    let ranks = ranks(&points);
+    let mut spread = vec![0.0; points.len()];
+    for rank in 0..=ranks.iter().copied().max().unwrap_or(0) {
+        let of_rank: Vec<usize> = (0..ranks.len()).filter(|&i| ranks[i] == rank).collect();
+        let points: Vec<&[f64]> = of_rank.iter().map(|&i| points[i]).collect();
+        for (i, distance) in of_rank.into_iter().zip(crowding(&points)) {
+            spread[i] = distance;
+        }
+    }
+    let each = individuals.into_iter().zip(ranks).zip(spread);
+    each.map(|((individual, rank), crowding)| Ranked { individual, rank, crowding }).collect()
+}
+
+/// By crossover and mutation; its parent is the one whose weights it can inherit.
+fn child(
+    population: &[Ranked<'_>],
+    situation: &Situation<'_>,
+    rng: &mut ChaCha8Rng,
+) -> (Option<Architecture>, Option<u64>) {
+    let space = situation.space;
+    let mut parent = || tournament(population, 2, rng);
+    let (a, b) = (parent(), parent());
+    let crossed = match rng.random_bool(CROSSED) {
+        true => space.cross(a.architecture, b.architecture, rng),
+        false => None,
+    };
+    match crossed {
+        None => (space.mutate(a.architecture, 1, rng), Some(a.id)),
+        Some(crossed) => match rng.random_bool(0.5) {
+            true => (space.mutate(&crossed, 1, rng), None),
+            false => (Some(crossed), None),
+        },
+    }
+}
+
+/// The best of `size` random members: by rank, then by crowding.
+pub(super) fn tournament<'a>(
+    population: &'a [Ranked<'a>],
+    size: usize,
+    rng: &mut ChaCha8Rng,
+) -> &'a Individual<'a> {
+    let mut draw = || &population[rng.random_range(0..population.len())];
+    let mut best = draw();
+    for _ in 1..size {
+        let other = draw();
+        if (other.rank, -other.crowding) < (best.rank, -best.crowding) {
+            best = other;
+        }
+    }
+    &best.individual
+}

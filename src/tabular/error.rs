@@ -1,0 +1,125 @@
+//! What is wrong with a table, or with what is asked of it.
+use std::path::PathBuf;
+
+/// Names the row and the column, and what would do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableError {
+    /// A file that cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A format that there is not.
+    #[error("there is no benchmark `{found}`; there are {known}")]
+    NoFormat {
+        /// What was asked for.
+        found: String,
+        /// What there is.
+        known: String,
+    },
+    /// A column that is needed.
+    #[error("the table has no column `{column}`; it has {known}")]
+    NoColumn {
+        /// Which.
+        column: String,
+        /// What there is.
+        known: String,
+    },
+    /// A device without a column.
+    #[error("the table has no latencies of `{found}`; it has those of {known}")]
+    NoDevice {
+        /// What was asked for.
+        found: String,
+        /// What there is.
+        known: String,
+    },
+    /// A table without rows.
+    #[error("the table has no rows")]
+    Empty,
+    /// A line with too few or too many cells.
+    #[error("line {line} has {found} cells where the header has {wanted}")]
+    Cells {
+        /// Counted from 1, the header.
+        line: usize,
+        /// How many it has.
+        found: usize,
+        /// How many it should have.
+        wanted: usize,
+    },
+    /// A cell that is no number, or not a sensible one.
+    #[error("line {line}, column `{column}`: `{found}` is not {wanted}")]
+    Value {
+        /// Counted from 1, the header.
+        line: usize,
+        /// Name of the column.
+        column: String,
+        /// What is there.
+        found: String,
+        /// What should be.
+        wanted: &'static str,
+    },
+    /// Choices that the space does not have.
+    #[error("line {line}, column `{column}`: {reason}")]
+    Choices {
+        /// Counted from 1, the header.
+        line: usize,
+        /// Name of the column.
+        column: String,
+        /// Why.
+        reason: String,
+    },
+    /// The same index or the same choices twice.
+    #[error("line {line} has the same {what} as line {first}: {found}")]
+    Twice {
+        /// Counted from 1, the header.
+        line: usize,
+        /// Where it was first.
+        first: usize,
+        /// Index or choices.
+        what: &'static str,
+        /// It.
+        found: String,
+    },
+    /// A space whose table lacks members.
+    #[error(
+        "the table has {found} of the {wanted} architectures of {space}; the first that is missing is {missing}"
+    )]
+    Missing {
+        /// How many there are.
+        found: usize,
+        /// How many there should be.
+        wanted: usize,
+        /// Of which space.
+        space: &'static str,
+        /// The first that is missing.
+        missing: String,
+    },
+    /// More queries than rows.
+    #[error("{queries} queries are more than the {rows} rows of the table")]
+    TooManyQueries {
+        /// Asked for.
+        queries: usize,
+        /// There are.
+        rows: usize,
+    },
+    /// No architecture that counts.
+    #[error(
+        "no row has an error below the reference of {reference}: give another with --reference-error"
+    )]
+    NothingBelowReference {
+        /// As a share.
+        reference: f64,
+    },
+    /// A strategy that cannot play.
+    #[error("{strategy} has no more proposals after {queries} queries")]
+    Stuck {
+        /// Which.
+        strategy: &'static str,
+        /// Queries so far.
+        queries: usize,
+    },
+}

@@ -1,0 +1,319 @@
+//! Reading tables: comma-separated, a header, no quotes.
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::space::ChoiceSpace;
+use crate::space::Choices;
+use crate::space::Nb201;
+
+use super::Device;
+use super::Table;
+use super::TableError;
+use super::TableSpace;
+use super::categorical::Categorical;
+use super::categorical::GraphCells;
+
+/// What a table holds, and by which names.
+#[derive(Clone, Debug)]
+pub struct Format {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// One line about it.
+    pub about: &'static str,
+    index: &'static [&'static str],
+    choices: &'static [&'static str],
+    error: &'static [&'static str],
+    final_error: &'static [&'static str],
+    space: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Nb201,
+    GraphCells,
+    Any,
+}
+
+/// All formats.
+pub const FORMATS: &[Format] = &[
+    Format {
+        name: "nb201",
+        about: "cells of NAS-Bench-201: idx, ops, acc12_c10_val, lat_DEVICE…",
+        index: &["idx", "index"],
+        choices: &["ops", "choices"],
+        error: &["acc12_c10_val"],
+        final_error: &["acc200_c10"],
+        space: Kind::Nb201,
+    },
+    Format {
+        name: "nas-bench-graph",
+        about: "cells of graph networks of NAS-Bench-Graph: hash, valid_perf, test_perf, latency",
+        index: &["hash"],
+        choices: &["hash"],
+        error: &["valid_perf"],
+        final_error: &["test_perf"],
+        space: Kind::GraphCells,
+    },
+    Format {
+        name: "csv",
+        about: "any other: index, choices (or ops), error or accuracy columns, lat_DEVICE…",
+        index: &["index", "idx", "id", "hash", "arch"],
+        choices: &["choices", "ops", "arch", "architecture", "genotype"],
+        error: &[
+            "error",
+            "val_error",
+            "valid_error",
+            "val_acc",
+            "valid_acc",
+            "acc_val",
+            "accuracy",
+            "acc",
+        ],
+        final_error: &["final_error", "test_error", "test_acc", "acc_test"],
+        space: Kind::Any,
+    },
+];
+
+/// What is read besides what the format says.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    /// The error or accuracy that a query returns.
+    pub error: Option<String>,
+    /// The one of the end.
+    pub final_error: Option<String>,
+}
+
+/// The format of this name.
+///
+/// # Errors
+///
+/// [`TableError::NoFormat`] with those that there are.
+pub fn format(name: &str) -> Result<&'static Format, TableError> {
+    FORMATS.iter().find(|format| format.name == name).ok_or_else(|| TableError::NoFormat {
+        found: name.to_owned(),
+        known: FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", "),
+    })
+}
+
+/// Reads a table.
+///
+/// Columns of errors may hold errors or accuracies (names with `acc` or `perf`), shares or percent (if
+/// one is above 1.5). Columns of latencies are `latency` and those that begin with `lat_`. Free for
+/// every architecture are the columns `params` (also `parameters`, `params_m`) and `macs` (also
+/// `flops`). `train_s` (also `train_time`) are seconds of training.
+///
+/// # Errors
+///
+/// [`TableError`] with line and column.
+pub fn read(path: &Path, format: &Format, columns: &Columns) -> Result<Table, TableError> {
+    let io = |source| TableError::Io { path: path.to_owned(), source };
+    let text = fs::read_to_string(path).map_err(io)?;
+    let sheet = Sheet::read(&text)?;
+    let index_at = sheet.first_of(format.index)?;
+    let index = sheet.parsed(index_at, "a whole number", |text| text.parse::<u64>().ok())?;
+    sheet.differ("index", &index, |n| n.to_string())?;
+    let (space, rows) = sheet.space(format)?;
+    sheet.differ("choices", &rows, |choices| space.text(choices))?;
+    if let Kind::Nb201 = format.space {
+        all_there(space.as_ref(), &rows)?;
+    }
+    let error = match &columns.error {
+        Some(name) => sheet.errors(sheet.column(name)?)?,
+        None => sheet.errors(sheet.first_of(format.error)?)?,
+    };
+    let final_error = match &columns.final_error {
+        Some(name) => Some(sheet.errors(sheet.column(name)?)?),
+        None => sheet.any_of(format.final_error).map(|at| sheet.errors(at)).transpose()?,
+    };
+    let devices = sheet.devices()?;
+    let seconds = sheet.any_of(&["train_s", "train_time", "train_seconds"]);
+    let seconds = seconds.map(|at| sheet.numbers(at, "a number of at least 0", |x| x >= 0.0));
+    let costs = sheet.costs()?;
+    Ok(Table {
+        space: Arc::new(TableSpace::new(space, rows, costs)),
+        index,
+        error,
+        final_error,
+        devices,
+        seconds: seconds.transpose()?,
+    })
+}
+
+/// Every member of a space must have a row.
+fn all_there(space: &dyn ChoiceSpace, rows: &[Choices]) -> Result<(), TableError> {
+    let wanted: usize = space.options().iter().product();
+    if rows.len() == wanted {
+        return Ok(());
+    }
+    let there: std::collections::BTreeSet<&Choices> = rows.iter().collect();
+    let members = (0..wanted).map(|n| nth(space.options(), n));
+    let missing = members.into_iter().find(|choices| !there.contains(choices));
+    let missing = missing.map_or(String::new(), |choices| space.text(&choices));
+    Err(TableError::Missing { found: rows.len(), wanted, space: "NAS-Bench-201", missing })
+}
+
+/// The `n`-th of all choices, the last decision changing fastest.
+fn nth(options: &[usize], mut n: usize) -> Choices {
+    let mut choices: Choices = options
+        .iter()
+        .rev()
+        .map(|&options| {
+            let choice = n % options;
+            n /= options;
+            choice as u8
+        })
+        .collect();
+    choices.reverse();
+    choices
+}
+
+/// Cells by line and column.
+struct Sheet<'a> {
+    header: Vec<&'a str>,
+    lines: Vec<Vec<&'a str>>,
+}
+
+impl<'a> Sheet<'a> {
+    fn read(text: &'a str) -> Result<Sheet<'a>, TableError> {
+        let mut lines = text.lines().map(|line| line.split(',').map(str::trim).collect());
+        let header: Vec<&str> = lines.next().unwrap_or_default();
+        let lines: Vec<Vec<&str>> = lines.collect();
+        for (i, cells) in lines.iter().enumerate() {
+            if cells.len() != header.len() {
+                let (found, wanted) = (cells.len(), header.len());
+                return Err(TableError::Cells { line: i + 2, found, wanted });
+            }
+        }
+        if lines.is_empty() { Err(TableError::Empty) } else { Ok(Sheet { header, lines }) }
+    }
+
+    fn any_of(&self, names: &[&str]) -> Option<usize> {
+        names.iter().find_map(|name| self.header.iter().position(|column| column == name))
+    }
+
+    fn first_of(&self, names: &[&str]) -> Result<usize, TableError> {
+        self.any_of(names).ok_or_else(|| self.no_column(&names.join("` or `")))
+    }
+
+    fn column(&self, name: &str) -> Result<usize, TableError> {
+        self.any_of(&[name]).ok_or_else(|| self.no_column(name))
+    }
+
+    fn no_column(&self, column: &str) -> TableError {
+        TableError::NoColumn { column: column.to_owned(), known: self.header.join(", ") }
+    }
+
+    fn cells(&self, column: usize) -> impl Iterator<Item = &'a str> + Clone {
+        self.lines.iter().map(move |cells| cells[column])
+    }
+
+    fn parsed<T>(
+        &self,
+        column: usize,
+        wanted: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, TableError> {
+        let parsed = self.cells(column).zip(2..).map(|(text, line)| {
+            parse(text).ok_or_else(|| TableError::Value {
+                line,
+                column: self.header[column].to_owned(),
+                found: text.to_owned(),
+                wanted,
+            })
+        });
+        parsed.collect()
+    }
+
+    fn numbers(
+        &self,
+        column: usize,
+        wanted: &'static str,
+        is_legal: impl Fn(f64) -> bool,
+    ) -> Result<Vec<f64>, TableError> {
+        self.parsed(column, wanted, |text| {
+            text.parse().ok().filter(|x: &f64| x.is_finite() && is_legal(*x))
+        })
+    }
+
+    /// Shares, whatever the column holds.
+    fn errors(&self, column: usize) -> Result<Vec<f64>, TableError> {
+        let wanted = "a share from 0 to 1 or a percentage from 0 to 100";
+        let mut values = self.numbers(column, wanted, |x| (0.0..=100.0).contains(&x))?;
+        if values.iter().any(|x| *x > 1.5) {
+            values.iter_mut().for_each(|x| *x /= 100.0);
+        }
+        let name = self.header[column];
+        if name.contains("acc") || name.contains("perf") {
+            values.iter_mut().for_each(|x| *x = 1.0 - *x);
+        }
+        Ok(values)
+    }
+
+    fn devices(&self) -> Result<Vec<Device>, TableError> {
+        let is_latency = |name: &str| name == "latency" || name.starts_with("lat_");
+        let columns = (0..self.header.len()).filter(|&at| is_latency(self.header[at]));
+        let devices = columns.map(|at| {
+            let latency = self.numbers(at, "a latency above 0", |x| x > 0.0)?;
+            let name = self.header[at];
+            Ok(Device { name: name.strip_prefix("lat_").unwrap_or(name).to_owned(), latency })
+        });
+        let devices: Vec<Device> = devices.collect::<Result<_, TableError>>()?;
+        if devices.is_empty() { Err(self.no_column("lat_DEVICE")) } else { Ok(devices) }
+    }
+
+    /// Logarithms of parameters and multiply-accumulates by line, where the table has them.
+    fn costs(&self) -> Result<Vec<Vec<f64>>, TableError> {
+        let names: [&[&str]; 2] = [&["params", "parameters", "params_m"], &["macs", "flops"]];
+        let mut costs = vec![Vec::new(); self.lines.len()];
+        for column in names.iter().filter_map(|names| self.any_of(names)) {
+            let numbers = self.numbers(column, "a number of at least 0", |x| x >= 0.0)?;
+            let least = numbers.iter().copied().filter(|x| *x > 0.0).fold(f64::INFINITY, f64::min);
+            for (costs, number) in costs.iter_mut().zip(numbers) {
+                costs.push(number.max(least.min(1.0)).ln());
+            }
+        }
+        Ok(costs)
+    }
+
+    fn space(&self, format: &Format) -> Result<(Arc<dyn ChoiceSpace>, Vec<Choices>), TableError> {
+        let column = self.first_of(format.choices)?;
+        let space: Arc<dyn ChoiceSpace> = match format.space {
+            // As in the paper; only the cell matters here.
+            Kind::Nb201 => {
+                Arc::new(Nb201 { input: [3, 32, 32], classes: 10, width: 16, repeats: 5 })
+            }
+            Kind::GraphCells => Arc::new(GraphCells),
+            Kind::Any => Arc::new(
+                Categorical::of(self.cells(column))
+                    .map_err(|(line, reason)| self.wrong_choices(line, column, reason))?,
+            ),
+        };
+        let rows = self.cells(column).zip(2..).map(|(text, line)| {
+            let choices = space.parse(text);
+            choices.map_err(|error| self.wrong_choices(line, column, error.to_string()))
+        });
+        let rows = rows.collect::<Result<_, _>>()?;
+        Ok((space, rows))
+    }
+
+    fn wrong_choices(&self, line: usize, column: usize, reason: String) -> TableError {
+        TableError::Choices { line, column: self.header[column].to_owned(), reason }
+    }
+
+    fn differ<T: Ord>(
+        &self,
+        what: &'static str,
+        values: &[T],
+        text: impl Fn(&T) -> String,
+    ) -> Result<(), TableError> {
+        let mut seen = BTreeMap::new();
+        for (value, line) in values.iter().zip(2..) {
+            if let Some(first) = seen.insert(value, line) {
+                return Err(TableError::Twice { line, first, what, found: text(value) });
+            }
+        }
+        Ok(())
+    }
+}

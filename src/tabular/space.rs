@@ -1,0 +1,104 @@
+//! The space of a recorded benchmark: what its table has.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use crate::graph::Graph;
+use crate::space::Architecture;
+use crate::space::ChoiceSpace;
+use crate::space::Choices;
+use crate::space::Features;
+use crate::space::Fixed;
+use crate::space::Space;
+
+/// The members of a fixed space that a table has a row for.
+#[derive(Clone, Debug)]
+pub struct TableSpace {
+    whole: Fixed,
+    all: Vec<Architecture>,
+    rows: BTreeMap<Choices, usize>,
+    features: Vec<Features>,
+}
+
+/// Draws before a child that the table does not have is given up.
+const TRIES: usize = 100;
+
+impl TableSpace {
+    /// The space of `rows`, which must differ. `costs`: logarithms of what is known of each row for
+    /// free.
+    pub(super) fn new(
+        space: Arc<dyn ChoiceSpace>,
+        rows: Vec<Choices>,
+        costs: Vec<Vec<f64>>,
+    ) -> TableSpace {
+        let whole = Fixed(space);
+        let at = rows.iter().cloned().zip(0..).collect();
+        let all: Vec<Architecture> = rows.into_iter().map(Architecture::Chosen).collect();
+        let features = all.iter().zip(costs);
+        let features = features.map(|(a, costs)| Features { costs, ..whole.features(a) }).collect();
+        TableSpace { whole, all, rows: at, features }
+    }
+
+    /// The row of an architecture.
+    pub fn row(&self, architecture: &Architecture) -> Option<usize> {
+        self.rows.get(architecture.choices()?).copied()
+    }
+
+    fn recorded(&self, architecture: Architecture) -> Option<Architecture> {
+        self.row(&architecture).is_some().then_some(architecture)
+    }
+}
+
+impl Space for TableSpace {
+    fn name(&self) -> &str {
+        self.whole.name()
+    }
+
+    fn starts(&self) -> Vec<Architecture> {
+        let starts = self.whole.starts().into_iter();
+        starts.filter_map(|start| self.recorded(start)).collect()
+    }
+
+    fn sample(&self, rng: &mut ChaCha8Rng) -> Architecture {
+        self.all[rng.random_range(0..self.all.len())].clone()
+    }
+
+    fn mutate(
+        &self,
+        parent: &Architecture,
+        steps: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Architecture> {
+        (0..TRIES).find_map(|_| self.recorded(self.whole.mutate(parent, steps, rng)?))
+    }
+
+    fn cross(
+        &self,
+        a: &Architecture,
+        b: &Architecture,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Architecture> {
+        (0..TRIES).find_map(|_| self.recorded(self.whole.cross(a, b, rng)?))
+    }
+
+    fn features(&self, architecture: &Architecture) -> Features {
+        match self.row(architecture) {
+            Some(row) => self.features[row].clone(),
+            None => self.whole.features(architecture),
+        }
+    }
+
+    fn build(&self, architecture: &Architecture) -> Option<Graph> {
+        self.whole.build(architecture)
+    }
+
+    fn all(&self) -> Option<&[Architecture]> {
+        Some(&self.all)
+    }
+
+    fn choices(&self) -> Option<&dyn ChoiceSpace> {
+        self.whole.choices()
+    }
+}
