@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::units::Fraction;
 use crate::units::Micros;
 
 /// Finds neural networks for your phone or board: grown by morphisms, measured on the device.
@@ -51,6 +52,8 @@ pub enum Command {
     Measure(Measure),
     /// List the devices with their state; check or add one
     Devices(Devices),
+    /// Score strategies on a recorded benchmark
+    Bench(Bench),
     /// List the data sets
     #[command(after_help = "Example:\n  citronade datasets")]
     Datasets,
@@ -166,6 +169,54 @@ pub struct Search {
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  citronade bench --benchmark nb201 --table nb201.csv --device raspi4\n  \
+citronade bench --benchmark nb201 --table nb201.csv --device raspi4 --device pixel3 --strategy random \
+--strategy nsga2 --latency known --svg regret.svg\n  citronade bench --benchmark csv --table mine.csv \
+--device phone --trace trace.jsonl"
+)]
+pub struct Bench {
+    /// What the table holds: `nb201`, `nas-bench-graph`, or `csv` for any other with the columns
+    /// index, choices, an error or accuracy, and lat_DEVICE.
+    #[arg(long, value_name = "NAME", default_value = "nb201")]
+    pub benchmark: String,
+    /// The table.
+    #[arg(long, value_name = "FILE.csv")]
+    pub table: PathBuf,
+    /// A device of the table; may be given several times. By default all.
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub device: Vec<String>,
+    /// A strategy; may be given several times. By default all that can play.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub strategy: Vec<String>,
+    /// Is latency `learnt` (a query returns it together with the error) or `known` (free)?
+    #[arg(long, value_name = "CLASS", default_value = "learnt")]
+    pub latency: String,
+    /// Distinct architectures in each game.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub queries: usize,
+    /// Games of each strategy on each device.
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    pub seeds: usize,
+    /// Column that a query returns, instead of the benchmark's own.
+    #[arg(long, value_name = "COLUMN")]
+    pub error: Option<String>,
+    /// Column of what the user gets in the end, instead of the benchmark's own.
+    #[arg(long, value_name = "COLUMN")]
+    pub final_error: Option<String>,
+    /// Error beyond which nothing counts.
+    #[arg(long, value_name = "ERROR", default_value = "60%")]
+    pub reference_error: Fraction,
+    /// Write every query to this file, one JSON object a line.
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub trace: Option<PathBuf>,
+    /// Draw regret against queries into this file.
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
 }
 
 /// Arguments of `init`.

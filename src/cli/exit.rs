@@ -9,6 +9,7 @@ use crate::engine::EngineError;
 use crate::measure::MeasureError;
 use crate::report::ReportError;
 use crate::store::StoreError;
+use crate::tabular::TableError;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<MeasureError>() {
         return Some(of_measure(error));
     }
+    if let Some(error) = cause.downcast_ref::<TableError>() {
+        return Some(of_table(error));
+    }
     match cause.downcast_ref::<EngineError>()? {
         EngineError::Store(error) => Some(of_store(error)),
         EngineError::Measure(error) => Some(of_measure(error)),
@@ -90,6 +94,17 @@ fn of_store(error: &StoreError) -> Exit {
         _ if error.is_busy() => Exit::StoreInUse,
         StoreError::NoSuchRun { .. } => Exit::Nothing,
         StoreError::Damaged { .. } => Exit::Failure,
+        _ => Exit::BadInput,
+    }
+}
+
+fn of_table(error: &TableError) -> Exit {
+    match error {
+        TableError::Interrupted => Exit::Interrupted,
+        TableError::NoFormat { .. }
+        | TableError::NoDevice { .. }
+        | TableError::NoStrategy(_)
+        | TableError::TooManyQueries { .. } => Exit::Usage,
         _ => Exit::BadInput,
     }
 }

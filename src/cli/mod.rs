@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything else to standard error.
 mod args;
+mod bench;
 mod devices;
 mod doctor;
 mod exit;
@@ -64,6 +65,7 @@ fn dispatch(args: Args) -> anyhow::Result<Exit> {
         Command::Report(report) => inspect::report(&report, json),
         Command::Measure(measure) => measure::run(&measure, json),
         Command::Devices(devices) => devices::run(devices, json),
+        Command::Bench(bench) => bench::run(&bench, args.voice),
         Command::Datasets => lists::datasets(json),
         Command::Strategies => lists::strategies(json),
         Command::Morphisms => lists::morphisms(json),

@@ -391,7 +391,7 @@ fn cores() -> usize {
 }
 
 /// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once.
-fn watch_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+pub(super) fn watch_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = flag.clone();
     ctrlc::set_handler(move || {

@@ -22,25 +22,25 @@ use super::text::clean;
 use super::text::short;
 
 /// Room for a plot: axes, and where they lie.
-struct Plane {
+pub(super) struct Plane {
     x: Axis,
     y: Axis,
-    left: f64,
-    top: f64,
-    width: f64,
+    pub left: f64,
+    pub top: f64,
+    pub width: f64,
     height: f64,
 }
 
 /// Names of the two axes and how their values are written.
-struct Labels<'a> {
-    x: &'a str,
-    y: &'a str,
-    x_tick: &'a dyn Fn(f64) -> String,
-    y_tick: &'a dyn Fn(f64) -> String,
+pub(super) struct Labels<'a> {
+    pub x: &'a str,
+    pub y: &'a str,
+    pub x_tick: &'a dyn Fn(f64) -> String,
+    pub y_tick: &'a dyn Fn(f64) -> String,
 }
 
 impl Plane {
-    fn new(x: Axis, y: Axis, [width, height]: Point, top: f64) -> Plane {
+    pub fn new(x: Axis, y: Axis, [width, height]: Point, top: f64) -> Plane {
         let (left, right, bottom) = (72.0, 20.0, 52.0);
         Plane { x, y, left, top, width: width - left - right, height: height - top - bottom }
     }
@@ -51,7 +51,7 @@ impl Plane {
     }
 
     /// As [`place`](Self::place), but not outside.
-    fn clamped(&self, x: f64, y: f64) -> Point {
+    pub fn clamped(&self, x: f64, y: f64) -> Point {
         self.place(x.clamp(self.x.low, self.x.high), y.clamp(self.y.low, self.y.high))
     }
 
@@ -60,7 +60,7 @@ impl Plane {
     }
 
     /// Grid, numbers along the axes, and their names.
-    fn frame(&self, labels: &Labels) -> Vec<Item> {
+    pub fn frame(&self, labels: &Labels) -> Vec<Item> {
         let (right, bottom) = (self.left + self.width, self.top + self.height);
         let mut items = Vec::new();
         for tick in self.x.ticks(8) {
@@ -92,15 +92,15 @@ impl Plane {
     }
 }
 
-fn line(points: Vec<Point>, role: Role, width: f64) -> Item {
+pub(super) fn line(points: Vec<Point>, role: Role, width: f64) -> Item {
     Item::Line { points, role, width, opacity: 1.0, dashed: false }
 }
 
-fn text(at: Point, words: String, size: f64, role: Role, anchor: Anchor) -> Item {
+pub(super) fn text(at: Point, words: String, size: f64, role: Role, anchor: Anchor) -> Item {
     Item::Text(Text { at, words, size, role, anchor, turned: false, halo: false })
 }
 
-fn scene([width, height]: Point, description: String, items: Vec<Item>) -> Scene {
+pub(super) fn scene([width, height]: Point, description: String, items: Vec<Item>) -> Scene {
     let paper =
         Item::Area { from: [0.0, 0.0], to: [width, height], role: Role::Paper, opacity: 1.0 };
     let items = std::iter::once(paper).chain(items).collect();

@@ -25,6 +25,8 @@ pub(super) enum Item {
     Line { points: Vec<Point>, role: Role, width: f64, opacity: f64, dashed: bool },
     /// A rectangle between two corners.
     Area { from: Point, to: Point, role: Role, opacity: f64 },
+    /// What lies within a closed line.
+    Band { points: Vec<Point>, role: Role, opacity: f64 },
     /// A point of data; `label` shows when pointed at.
     Mark { at: Point, shape: Shape, radius: f64, role: Role, label: String },
     /// A circle around something.
@@ -159,6 +161,21 @@ impl Scene {
 }
 
 impl Item {
+    /// The same elsewhere.
+    pub fn moved(mut self, [dx, dy]: Point) -> Item {
+        let shift = |point: &mut Point| *point = [point[0] + dx, point[1] + dy];
+        match &mut self {
+            Item::Line { points, .. } | Item::Band { points, .. } => {
+                points.iter_mut().for_each(shift)
+            }
+            Item::Area { from, to, .. } => [from, to].into_iter().for_each(shift),
+            Item::Mark { at, .. } | Item::Ring { at, .. } | Item::Text(Text { at, .. }) => {
+                shift(at)
+            }
+        }
+        self
+    }
+
     fn write(&self, out: &mut String) {
         let written = match self {
             Item::Line { points, role, width, opacity, dashed } => {
@@ -180,6 +197,10 @@ impl Item {
                     "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{w:.1}\" height=\"{h:.1}\" {fill} \
                      fill-opacity=\"{opacity}\"/>"
                 )
+            }
+            Item::Band { points, role, opacity } => {
+                let (path, fill) = (path(points), fill(*role));
+                writeln!(out, "<path d=\"{path}Z\" {fill} fill-opacity=\"{opacity}\"/>")
             }
             Item::Mark { at, shape, radius, role, label } => {
                 mark(out, *at, *shape, *radius, *role, label)

@@ -155,10 +155,12 @@ impl Default for Settings {
     }
 }
 
-/// The strategy of this name; `None` if there is none.
+/// The strategy of this name; `None` if there is none. `lemonade:density` is `lemonade` with that
+/// acceptance.
 pub fn strategy(name: &str, settings: Settings) -> Option<Box<dyn Strategy>> {
     let Settings { acceptance, children, inherit } = settings;
     Some(match name {
+        "lemonade:density" => Box::new(Lemonade::new(Acceptance::Density, children, inherit)),
         "lemonade" => Box::new(Lemonade::new(acceptance, children, inherit)),
         "random" => Box::new(Random),
         "local-search" => Box::new(LocalSearch),

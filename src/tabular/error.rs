@@ -114,6 +114,12 @@ pub enum TableError {
         /// As a share.
         reference: f64,
     },
+    /// A strategy that there is not.
+    #[error("there is no strategy `{0}` (`citronade strategies` lists them)")]
+    NoStrategy(String),
+    /// Somebody wanted it to end.
+    #[error("interrupted")]
+    Interrupted,
     /// A strategy that cannot play.
     #[error("{strategy} has no more proposals after {queries} queries")]
     Stuck {

@@ -9,6 +9,7 @@ mod play;
 mod read;
 mod score;
 mod space;
+mod tournament;
 
 pub use error::TableError;
 pub use play::Latency;
@@ -24,6 +25,10 @@ pub use score::Course;
 pub use score::Mean;
 pub use score::mean;
 pub use space::TableSpace;
+pub use tournament::Games;
+pub use tournament::Rules;
+pub use tournament::difference;
+pub use tournament::over_devices;
 
 use std::sync::Arc;
 

@@ -26,5 +26,6 @@ mod spaces;
 mod store;
 mod store_process;
 mod support;
+mod tabular;
 mod train;
 mod trust;

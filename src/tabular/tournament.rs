@@ -1,0 +1,184 @@
+//! Many games: strategies against devices, over seeds.
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Instant;
+
+use crate::search;
+
+use super::Course;
+use super::Device;
+use super::Latency;
+use super::Mean;
+use super::Table;
+use super::TableError;
+use super::Task;
+use super::Trace;
+use super::mean;
+use super::play;
+
+/// What everybody plays.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Who knows the latency.
+    pub latency: Latency,
+    /// Distinct architectures in each game.
+    pub queries: usize,
+    /// Games of each strategy on each device, with the seeds from 0 on.
+    pub seeds: usize,
+    /// Error beyond which nothing counts, as a share.
+    pub reference_error: f64,
+}
+
+/// The games of one strategy on one device.
+#[derive(Clone, Debug)]
+pub struct Games {
+    /// By seed.
+    pub traces: Vec<Trace>,
+    /// Regret in % after each query; by seed.
+    pub regrets: Vec<Vec<f64>>,
+    /// The same of the final errors, where the table has them.
+    pub final_regrets: Option<Vec<Vec<f64>>>,
+    /// Seconds of all games, as if on one core.
+    pub seconds: f64,
+}
+
+impl Rules {
+    /// Are they possible with this table?
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::TooManyQueries`], [`TableError::NothingBelowReference`].
+    pub fn check(&self, table: &Table) -> Result<(), TableError> {
+        let (queries, rows) = (self.queries, table.len());
+        if queries > rows {
+            return Err(TableError::TooManyQueries { queries, rows });
+        }
+        let reference = self.reference_error;
+        match table.error.iter().any(|error| *error < reference) {
+            true => Ok(()),
+            false => Err(TableError::NothingBelowReference { reference }),
+        }
+    }
+
+    /// Plays all games of a strategy on a device, on all cores. The result does not depend on their
+    /// number.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`] of the first game that cannot be played; [`TableError::Interrupted`].
+    pub fn games(
+        &self,
+        table: &Table,
+        device: &Device,
+        strategy: &str,
+        interrupted: &AtomicBool,
+    ) -> Result<Games, TableError> {
+        let (course, final_course) = table.courses(device, self.reference_error);
+        let task = Task {
+            table,
+            device,
+            course: &course,
+            latency: self.latency,
+            queries: self.queries,
+            reference_error: self.reference_error,
+        };
+        let game = |seed| {
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(TableError::Interrupted);
+            }
+            let made = search::strategy(strategy, search::Settings::default());
+            let mut made = made.ok_or_else(|| TableError::NoStrategy(strategy.to_owned()))?;
+            let started = Instant::now();
+            let trace = play(&task, made.as_mut(), seed)?;
+            Ok((trace, started.elapsed().as_secs_f64()))
+        };
+        let played = on_all_cores(self.seeds, game)?;
+        let seconds = played.iter().map(|(_, seconds)| seconds).sum();
+        let traces: Vec<Trace> = played.into_iter().map(|(trace, _)| trace).collect();
+        let regrets = |course: &Course| traces.iter().map(|t| course.regrets(&t.rows)).collect();
+        Ok(Games {
+            regrets: regrets(&course),
+            final_regrets: final_course.as_ref().map(regrets),
+            traces,
+            seconds,
+        })
+    }
+}
+
+/// `work` for each number below `n`, in order; the first failure if there is one.
+fn on_all_cores<T: Send, E: Send>(
+    n: usize,
+    work: impl Fn(u64) -> Result<T, E> + Sync,
+) -> Result<Vec<T>, E> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(n));
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..cores.min(n) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    if at >= n {
+                        break;
+                    }
+                    let result = work(at as u64);
+                    if result.is_err() {
+                        next.store(n, Ordering::Relaxed);
+                    }
+                    done.lock().expect("no game panics").push((at, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().expect("no game panics");
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+impl Games {
+    /// Mean regret in % after `k` queries, at least 1.
+    pub fn regret_after(&self, k: usize) -> Mean {
+        mean(&at(&self.regrets, k))
+    }
+
+    /// The same of the final errors.
+    pub fn final_regret_after(&self, k: usize) -> Option<Mean> {
+        self.final_regrets.as_ref().map(|regrets| mean(&at(regrets, k)))
+    }
+}
+
+/// Each seed's regret after `k` queries.
+fn at(regrets: &[Vec<f64>], k: usize) -> Vec<f64> {
+    regrets.iter().map(|regret| regret[k - 1]).collect()
+}
+
+/// How much lower the regret of `a` is than that of `b` after `k` queries, in points of %, paired by
+/// seed over the devices that both played: negative if `a` is better.
+///
+/// # Panics
+///
+/// If they did not play the same number of games on each device, or none.
+pub fn difference(a: &[&Games], b: &[&Games], k: usize) -> Mean {
+    let pairs = by_seed(a, k).into_iter().zip(by_seed(b, k));
+    mean(&pairs.map(|(a, b)| a - b).collect::<Vec<_>>())
+}
+
+/// The regret after `k` queries over several devices; the seeds are what is independent.
+///
+/// # Panics
+///
+/// As [`difference`].
+pub fn over_devices(games: &[&Games], k: usize) -> Mean {
+    mean(&by_seed(games, k))
+}
+
+/// Each seed's mean over the devices.
+fn by_seed(games: &[&Games], k: usize) -> Vec<f64> {
+    let by_device: Vec<Vec<f64>> = games.iter().map(|g| at(&g.regrets, k)).collect();
+    let n = by_device.len() as f64;
+    let of_seed = |seed: usize| by_device.iter().map(|regrets| regrets[seed]).sum::<f64>() / n;
+    (0..by_device[0].len()).map(of_seed).collect()
+}
