@@ -84,6 +84,7 @@ fn life(candidate: u64) -> Vec<Record> {
         proposed: 1 + candidate % 64,
         arch: graph.arch_id(),
         graph,
+        choices: None,
         steps: vec![step()],
         parameters: 1000 + candidate % 5000,
         macs: 1_000_000,

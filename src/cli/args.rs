@@ -144,6 +144,9 @@ pub struct Search {
     /// How candidates are found.
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,
+    /// Where architectures come from (`citronade spaces` lists them).
+    #[arg(long, value_name = "NAME")]
+    pub space: Option<String>,
     /// How children are chosen: `surrogate` or `density`.
     #[arg(long, value_name = "RULE")]
     pub acceptance: Option<String>,

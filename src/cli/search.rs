@@ -281,6 +281,7 @@ fn apply(args: &Search, config: &mut RunConfig) -> anyhow::Result<()> {
     config.runtime = devices::with_provider(&config.runtime, args.provider.as_deref())?;
     set(&mut config.training.trainer, &args.trainer);
     set(&mut config.search.strategy, &args.strategy);
+    set(&mut config.search.space, &args.space);
     config.split.limit = args.data_limit.or(config.split.limit);
     config.threads = args.threads.unwrap_or(config.threads);
     config.sustained_s = args.sustained.map(|us| us.0 / 1e6).or(config.sustained_s);

@@ -84,6 +84,8 @@ impl From<DeviceNames> for OneOrMany {
 pub struct SearchConfig {
     /// Name of a strategy.
     pub strategy: String,
+    /// Name of a space of architectures.
+    pub space: String,
     /// How children are chosen.
     pub acceptance: Acceptance,
     /// Do children have their parent's weights?
@@ -178,6 +180,7 @@ impl Default for SearchConfig {
     fn default() -> Self {
         SearchConfig {
             strategy: "lemonade".into(),
+            space: "morphism".into(),
             acceptance: Acceptance::default(),
             inherit: true,
             children: 64,
@@ -279,6 +282,8 @@ impl RunConfig {
         }
         let known = crate::search::STRATEGIES.iter().map(|(name, _)| *name);
         one_of("search.strategy", &self.search.strategy, known)?;
+        let spaces = crate::space::SPACES.iter().map(|(name, _)| *name);
+        one_of("search.space", &self.search.space, spaces)?;
         // `ort:PROVIDER` is checked by the device that has it or not.
         let runtime = if self.runtime.starts_with("ort:") { "ort" } else { &self.runtime };
         one_of("runtime", runtime, ["tract", "ort", "metronome"])?;

@@ -237,7 +237,7 @@ impl Engine {
         if !self.state.candidates().is_empty() {
             return Ok(());
         }
-        let costs: Vec<Cost> = self.space.seeds().iter().map(Graph::cost).collect();
+        let costs: Vec<Cost> = self.seeds.iter().map(Graph::cost).collect();
         for limit in &self.config.limits {
             let values = costs.iter().filter_map(|cost| structural(limit.objective, cost));
             reject_below(limit, values.reduce(f64::min))?;

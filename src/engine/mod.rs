@@ -56,14 +56,17 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::graph::Graph;
 use crate::graph::Network;
 use crate::morphism::Applied;
 use crate::search;
 use crate::search::Evaluated;
 use crate::search::Settings;
 use crate::search::Strategy;
+use crate::space;
 use crate::space::Architecture;
-use crate::space::MorphismSpace;
+use crate::space::Space;
+use crate::store::Accepted;
 use crate::store::CandidateId;
 use crate::store::DeviceAt;
 use crate::store::Record;
@@ -109,7 +112,9 @@ pub struct Engine {
     run: RunRecord,
     store: Store,
     state: State,
-    space: MorphismSpace,
+    space: Arc<dyn Space>,
+    /// Networks that the space begins with.
+    seeds: Vec<Graph>,
     scale: Scale,
     strategy: Box<dyn Strategy>,
     material: Arc<Material>,
@@ -175,8 +180,15 @@ impl Engine {
             }
         }
         let data = &material.data;
-        let space = MorphismSpace::new(data.shape, data.classes.len(), data.train.len());
-        let seeds = space.seeds();
+        let made = space::by_name(
+            &config.search.space,
+            data.shape,
+            data.classes.len(),
+            data.train.len(),
+        );
+        let space = made.expect("a valid configuration has one");
+        let seeds: Vec<Graph> =
+            space.starts().iter().filter_map(|start| space.build(start)).collect();
         let largest_seed = seeds.iter().map(|seed| seed.cost().macs.0).max().unwrap_or(0);
         let scale = Scale { images: data.train.len(), largest_seed };
         let stop_lanes = Arc::new(AtomicBool::new(false));
@@ -191,6 +203,7 @@ impl Engine {
             store,
             state,
             space,
+            seeds,
             scale,
             strategy,
             material,
@@ -331,11 +344,19 @@ fn tell(strategy: &mut dyn Strategy, state: &State, candidates: &[CandidateId]) 
         let parent = candidate.accepted.parent.map(|p| &state.candidates()[&p]);
         strategy.tell(&Evaluated {
             id: *id,
-            architecture: Architecture::grown(candidate.accepted.graph.clone()),
+            architecture: architecture(&candidate.accepted),
             parent_error: parent.and_then(error),
             error: error(candidate),
             costs: state.costs(candidate),
         });
+    }
+}
+
+/// As its space writes it down.
+fn architecture(accepted: &Accepted) -> Architecture {
+    match &accepted.choices {
+        Some(choices) => Architecture::Chosen(choices.clone()),
+        None => Architecture::grown(accepted.graph.clone()),
     }
 }
 

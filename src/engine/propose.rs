@@ -1,4 +1,5 @@
 //! Asking the strategy for a generation.
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::graph::Cost;
@@ -10,6 +11,7 @@ use crate::search::Generation;
 use crate::search::Parent;
 use crate::search::Situation;
 use crate::space::Architecture;
+use crate::space::Identity;
 use crate::store::Accepted;
 use crate::store::CandidateId;
 use crate::store::DeviceAt;
@@ -22,6 +24,7 @@ use super::GENERATION_STREAMS;
 use super::Limit;
 use super::RunConfig;
 use super::State;
+use super::architecture;
 use super::plan::Scale;
 
 impl Engine {
@@ -37,16 +40,19 @@ impl Engine {
         let costs = Costs::new(&self.config, &self.state, device, self.scale);
         // The scale of the hypervolume comes from the seeds, so all of them are in the first generation.
         let wanted = match generation {
-            0 => self.config.search.accept.max(self.space.seeds().len()),
+            0 => self.config.search.accept.max(self.seeds.len()),
             _ => self.config.search.accept,
         };
         let room = wanted.min(self.candidates_left());
         let situation = Situation {
-            space: &self.space,
+            space: self.space.as_ref(),
             front: &front,
             known: self.state.known(),
             reference: self.state.reference(device),
-            costs: &|architecture| costs.of(architecture),
+            costs: &|architecture| {
+                let graph = self.new_graph(architecture)?;
+                costs.of(&graph)
+            },
             error_at: self.config.error_at(),
             room,
         };
@@ -102,17 +108,26 @@ impl Engine {
             .into_iter()
             .zip(first..)
             .map(|(p, id)| {
-                let Architecture::Grown { graph, steps: chain } = p.architecture else {
-                    unreachable!("the open space has no choices")
+                let graph = self.space.build(&p.architecture);
+                let graph = graph.expect("a proposal has costs, so it has a network");
+                let choices = p.architecture.choices().cloned();
+                let chain = match p.architecture {
+                    Architecture::Grown { steps, .. } => steps,
+                    Architecture::Chosen(_) => Vec::new(),
                 };
+                // A new network of a fixed space has no morphisms through which to inherit.
+                let parent = p.parent.filter(|parent| {
+                    choices.is_none() || choices == self.state.candidates()[parent].accepted.choices
+                });
                 let steps = chain.iter().map(|applied| applied.step.clone()).collect();
-                if p.parent.is_some() && !chain.is_empty() {
+                if !chain.is_empty() {
                     chains.insert(id, chain);
                 }
                 let cost = graph.cost();
                 Record::Accepted(Accepted {
                     candidate: id,
-                    parent: p.parent,
+                    parent,
+                    choices,
                     generation,
                     proposed,
                     arch: graph.arch_id(),
@@ -130,6 +145,19 @@ impl Engine {
         Ok(self.state.open())
     }
 
+    /// The network of an architecture; `None` if nothing comes through it, or if other choices made the
+    /// same one.
+    fn new_graph<'a>(&self, architecture: &'a Architecture) -> Option<Cow<'a, Graph>> {
+        match architecture {
+            Architecture::Grown { graph, .. } => Some(Cow::Borrowed(graph)),
+            Architecture::Chosen(_) => {
+                let graph = self.space.build(architecture)?;
+                let structure = Identity::Structure(graph.arch_id());
+                (!self.state.known().contains(&structure)).then_some(Cow::Owned(graph))
+            }
+        }
+    }
+
     /// Candidates that the budget still allows.
     pub(super) fn candidates_left(&self) -> usize {
         let left = self.config.budget.candidates;
@@ -141,8 +169,8 @@ impl Engine {
     /// limits: what grows from them may keep the limit again.
     fn parents(&self, device: DeviceAt) -> Vec<Parent> {
         let parent = |id: CandidateId, values: Vec<f64>| {
-            let graph = self.state.candidates()[&id].accepted.graph.clone();
-            Parent { id, architecture: Architecture::grown(graph), values }
+            let architecture = architecture(&self.state.candidates()[&id].accepted);
+            Parent { id, architecture, values }
         };
         let front = self.state.front(device);
         match front.is_empty() {
@@ -178,10 +206,7 @@ impl<'a> Costs<'a> {
     }
 
     /// `None` if a hard limit rules the structure out, or the time budget, as far as that is known.
-    fn of(&self, architecture: &Architecture) -> Option<KnownCosts> {
-        let Architecture::Grown { graph, .. } = architecture else {
-            unreachable!("the open space has no choices")
-        };
+    fn of(&self, graph: &Graph) -> Option<KnownCosts> {
         let cost = graph.cost();
         let objectives = self.config.objectives.iter().filter(|o| **o != Objective::Error);
         let value = |objective: Objective| match objective {

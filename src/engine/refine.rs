@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 
 use crate::search::Generation;
 use crate::search::Proposal;
-use crate::space::Architecture;
 use crate::store::Accepted;
 use crate::store::CandidateId;
 use crate::store::EndKind;
@@ -24,6 +23,7 @@ use super::Event;
 use super::FINAL_ROUNDS;
 use super::RunConfig;
 use super::State;
+use super::architecture;
 use super::develop::IMITATED_IMAGES;
 use super::develop::is_approximate;
 use super::lanes;
@@ -59,8 +59,8 @@ impl Engine {
         let mut members = plan.members;
         members.truncate(self.candidates_left());
         let proposals = members.into_iter().map(|parent| {
-            let graph = self.state.candidates()[&parent].accepted.graph.clone();
-            Proposal { parent: Some(parent), architecture: Architecture::grown(graph) }
+            let accepted = &self.state.candidates()[&parent].accepted;
+            Proposal { parent: Some(parent), architecture: architecture(accepted) }
         });
         let asked = Generation { proposals: proposals.collect(), looked_at: 0 };
         let generation = self.state.generation();

@@ -193,6 +193,7 @@ impl State {
         self.counts.proposed = told + accepted.proposed;
         self.at(accepted.at_s);
         self.known.insert(Identity::Structure(accepted.arch));
+        self.known.extend(accepted.choices.clone().map(Identity::Choices));
         let accepted = accepted.clone();
         let (rounds, trained, ended) = (Vec::new(), None, None);
         let id = accepted.candidate;
@@ -226,6 +227,9 @@ impl State {
                 let accepted = &self.candidates[&ended.candidate].accepted;
                 if Start::of(accepted) != Start::Refinement {
                     self.known.remove(&Identity::Structure(accepted.arch));
+                    if let Some(choices) = &accepted.choices {
+                        self.known.remove(&Identity::Choices(choices.clone()));
+                    }
                 }
             }
         }
@@ -477,6 +481,7 @@ mod tests {
             proposed: 5,
             arch: graph.arch_id(),
             graph,
+            choices: None,
             steps: Vec::new(),
             parameters: 1,
             macs: 1,

@@ -9,7 +9,11 @@ use super::StoreError;
 
 /// One file a version, in order; never edited once released, only added.
 pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_runs.sql"), include_str!("migrations/0002_devices.sql")];
+    &[
+    include_str!("migrations/0001_runs.sql"),
+    include_str!("migrations/0002_devices.sql"),
+    include_str!("migrations/0003_choices.sql"),
+];
 
 /// `application_id` of the files: "citr".
 const APPLICATION: i64 = 0x6369_7472;

@@ -105,7 +105,7 @@ pub(super) fn accepted(
 ) -> Result<Vec<Numbered>> {
     let sql = format!(
         "SELECT seq, id, parent, generation, proposed, json, arch, steps_json, parameters, macs,
-                predicted_latency_us, at_s
+                predicted_latency_us, at_s, choices_json
          FROM candidate JOIN graph ON graph.run = candidate.run AND graph.candidate = id
          WHERE candidate.run = ?1 AND {} ORDER BY seq",
         restricted("id", only)
@@ -118,6 +118,7 @@ pub(super) fn accepted(
             proposed: row.get(4)?,
             graph: json(row, 5)?,
             arch: row.get::<_, String>(6)?.parse().map_err(|e: String| unreadable(6, e))?,
+            choices: optional_json(row, 12)?,
             steps: json(row, 7)?,
             parameters: row.get(8)?,
             macs: row.get(9)?,
@@ -321,6 +322,12 @@ pub(super) fn json<T: DeserializeOwned>(row: &Row, at: impl rusqlite::RowIndex) 
     let at = at.idx(row.as_ref())?;
     let text = row.get_ref(at)?.as_str().map_err(|e| unreadable(at, e.to_string()))?;
     serde_json::from_str(text).map_err(|e| unreadable(at, e.to_string()))
+}
+
+fn optional_json<T: DeserializeOwned>(row: &Row, at: usize) -> Result<Option<T>> {
+    let text: Option<String> = row.get(at)?;
+    let value = text.map(|text| serde_json::from_str(&text)).transpose();
+    value.map_err(|e| unreadable(at, e.to_string()))
 }
 
 fn unreadable(column: usize, reason: String) -> rusqlite::Error {

@@ -87,6 +87,9 @@ pub struct Accepted {
     pub graph: Graph,
     /// Identity of the structure.
     pub arch: ArchId,
+    /// Its choices, if it is of a fixed space.
+    #[serde(default)]
+    pub choices: Option<Vec<u8>>,
     /// Morphisms from the parent, in order.
     pub steps: Vec<Step>,
     /// Trainable parameters.

@@ -63,6 +63,7 @@ fn insert_accepted(c: &Connection, run: &str, seq: i64, record: &Accepted) -> ru
         proposed,
         graph,
         arch,
+        choices,
         steps,
         parameters,
         macs,
@@ -71,7 +72,7 @@ fn insert_accepted(c: &Connection, run: &str, seq: i64, record: &Accepted) -> ru
     } = record;
     insert(
         c,
-        "INSERT INTO candidate VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        "INSERT INTO candidate VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         params![
             seq,
             run,
@@ -84,7 +85,8 @@ fn insert_accepted(c: &Connection, run: &str, seq: i64, record: &Accepted) -> ru
             macs,
             predicted_latency_us,
             json(steps),
-            at_s
+            at_s,
+            choices.as_ref().map(json)
         ],
     )?;
     insert(c, "INSERT INTO graph VALUES (?1, ?2, ?3)", params![run, candidate, json(graph)])
