@@ -25,6 +25,12 @@ pub trait ChoiceSpace: Send + Sync + std::fmt::Debug {
     /// How many options each decision has; at least one each.
     fn options(&self) -> &[usize];
 
+    /// Logarithm to base 10 of the number of vectors of choices, those that
+    /// [`repair`](Self::repair) makes alike counted apart.
+    fn log10_size(&self) -> f64 {
+        self.options().iter().map(|&options| (options as f64).log10()).sum()
+    }
+
     /// Brings decisions that have no effect, or contradict earlier ones, into the one form that
     /// stands for all alike. Called on everything that is drawn, mutated, crossed or read.
     fn repair(&self, _choices: &mut Choices) {}
@@ -106,6 +112,13 @@ pub enum ChoiceError {
         /// What the space reads.
         wanted: String,
     },
+}
+
+/// Choices written as one digit each.
+pub(super) fn digits(text: &str, wanted: &str) -> Result<Choices, ChoiceError> {
+    let digit = |c: char| c.to_digit(10).map(|digit| digit as u8);
+    let wrong = || ChoiceError::Text { found: text.to_owned(), wanted: wanted.to_owned() };
+    text.chars().map(digit).collect::<Option<_>>().ok_or_else(wrong)
 }
 
 /// A fixed space as strategies see it.

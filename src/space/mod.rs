@@ -1,6 +1,14 @@
 //! Where architectures come from: fixed spaces of choices, and the open space of morphisms.
+mod catalogue;
+mod cell;
+mod cell_text;
+mod cells;
+mod chain;
 mod choice;
+mod darts;
 mod features;
+mod macro_bench;
+mod mobile;
 mod nb201;
 mod open;
 mod parts;
@@ -8,11 +16,19 @@ mod seeds;
 mod sketch;
 mod weights;
 
+pub use catalogue::SPACES;
+pub use catalogue::by_name;
+pub use cell::Scale;
+pub use cells::NasNet;
+pub use chain::Chain;
 pub use choice::ChoiceError;
 pub use choice::ChoiceSpace;
 pub use choice::Choices;
 pub use choice::Fixed;
+pub use darts::Darts;
 pub use features::FEATURES;
+pub use macro_bench::MacroBench;
+pub use mobile::Mobile;
 pub use nb201::Nb201;
 pub use open::MorphismSpace;
 pub use sketch::Edge;

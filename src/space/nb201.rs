@@ -11,6 +11,7 @@ use super::Choices;
 use super::Edge;
 use super::Label;
 use super::Sketch;
+use super::choice::digits;
 use super::parts;
 
 /// Operations by option: 0 none, 1 skip, 2 convolution 1×1, 3 convolution 3×3, 4 mean of 3×3.
@@ -86,11 +87,7 @@ impl ChoiceSpace for Nb201 {
     }
 
     fn parse(&self, text: &str) -> Result<Choices, ChoiceError> {
-        let digits: Option<Choices> =
-            text.chars().map(|c| Some(u8::try_from(c.to_digit(10)?).ok()?)).collect();
-        let wanted = "six digits from 0 to 4, one for each edge of the cell".to_owned();
-        let digits = digits.ok_or(ChoiceError::Text { found: text.to_owned(), wanted })?;
-        self.checked(digits)
+        self.checked(digits(text, "six digits from 0 to 4, one for each edge of the cell")?)
     }
 }
 
@@ -119,17 +116,14 @@ fn operate(graph: &mut Graph, operation: usize, from: NodeId, channels: usize) -
     }
 }
 
-/// Halves an image of `size`; the way around it is a mean and a 1×1 convolution. Along an odd side
-/// the mean is of three, so that the sizes agree.
+/// Halves an image of `size`; the way around it is a mean and a 1×1 convolution.
 fn residual_block(graph: &mut Graph, from: NodeId, channels: usize, size: [usize; 2]) -> NodeId {
     let halved = Conv { stride: [2; 2], ..Conv::same(channels, 3) };
     let mut at = parts::relu(graph, from);
     at = parts::conv_norm(graph, at, halved);
     at = parts::relu(graph, at);
     at = parts::conv_norm(graph, at, Conv::same(channels, 3));
-    let odd = size.map(|side| side % 2);
-    let pool = Pool { kernel: odd.map(|odd| 2 + odd), stride: [2; 2], padding: odd };
-    let around = graph.push(Op::AvgPool(pool), &[from]);
+    let around = parts::mean_of_halves(graph, from, size);
     let around = graph.push(Op::Conv(Conv::same(channels, 1)), &[around]);
     graph.push(Op::Add, &[at, around])
 }

@@ -11,7 +11,7 @@ use crate::morphism::EPSILON;
 /// Width of the first stage of the smallest seed; each further stage doubles it.
 const BASE_WIDTH: usize = 4;
 /// From this many training images on, larger seeds are worth their training.
-const MANY_IMAGES: usize = 10_000;
+pub(super) const MANY_IMAGES: usize = 10_000;
 /// Images at least this high and wide are halved at once in the small seeds.
 const LARGE_IMAGE: usize = 16;
 
