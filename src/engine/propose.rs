@@ -1,6 +1,7 @@
 //! Asking the strategy for a generation.
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::graph::Cost;
 use crate::graph::Graph;
@@ -12,6 +13,7 @@ use crate::search::Parent;
 use crate::search::Situation;
 use crate::space::Architecture;
 use crate::space::Identity;
+use crate::space::Space;
 use crate::store::Accepted;
 use crate::store::CandidateId;
 use crate::store::DeviceAt;
@@ -44,15 +46,13 @@ impl Engine {
             _ => self.config.search.accept,
         };
         let room = wanted.min(self.candidates_left());
+        let (space, known) = (self.space.as_ref(), self.state.known());
         let situation = Situation {
-            space: self.space.as_ref(),
+            space,
             front: &front,
-            known: self.state.known(),
+            known,
             reference: self.state.reference(device),
-            costs: &|architecture| {
-                let graph = self.new_graph(architecture)?;
-                costs.of(&graph)
-            },
+            costs: &|architecture| costs.of(new_graph(space, known, architecture)?.as_ref()),
             error_at: self.config.error_at(),
             room,
         };
@@ -145,19 +145,6 @@ impl Engine {
         Ok(self.state.open())
     }
 
-    /// The network of an architecture; `None` if nothing comes through it, or if other choices made the
-    /// same one.
-    fn new_graph<'a>(&self, architecture: &'a Architecture) -> Option<Cow<'a, Graph>> {
-        match architecture {
-            Architecture::Grown { graph, .. } => Some(Cow::Borrowed(graph)),
-            Architecture::Chosen(_) => {
-                let graph = self.space.build(architecture)?;
-                let structure = Identity::Structure(graph.arch_id());
-                (!self.state.known().contains(&structure)).then_some(Cow::Owned(graph))
-            }
-        }
-    }
-
     /// Candidates that the budget still allows.
     pub(super) fn candidates_left(&self) -> usize {
         let left = self.config.budget.candidates;
@@ -179,6 +166,23 @@ impl Engine {
                 unlimited.members().into_iter().map(|m| parent(m.id, m.point())).collect()
             }
             false => front.iter().map(|m| parent(m.candidate, m.values.clone())).collect(),
+        }
+    }
+}
+
+/// The network of an architecture; `None` if nothing comes through it, or if other choices made the
+/// same one.
+fn new_graph<'a>(
+    space: &dyn Space,
+    known: &BTreeSet<Identity>,
+    architecture: &'a Architecture,
+) -> Option<Cow<'a, Graph>> {
+    match architecture {
+        Architecture::Grown { graph, .. } => Some(Cow::Borrowed(graph)),
+        Architecture::Chosen(_) => {
+            let graph = space.build(architecture)?;
+            let structure = Identity::Structure(graph.arch_id());
+            (!known.contains(&structure)).then_some(Cow::Owned(graph))
         }
     }
 }
