@@ -10,7 +10,9 @@ use serde_json::json;
 
 use crate::report::RegretCurve;
 use crate::report::regret_svg;
+use crate::search;
 use crate::search::STRATEGIES;
+use crate::search::Settings;
 use crate::tabular;
 use crate::tabular::Columns;
 use crate::tabular::Device;
@@ -47,7 +49,7 @@ pub fn run(args: &Bench, voice: Voice) -> anyhow::Result<Exit> {
         .with_context(|| format!("cannot use the table {}", args.table.display()))?;
     rules.check(&table)?;
     let devices = devices(args, &table)?;
-    let strategies = strategies(args)?;
+    let strategies = strategies(args, &table)?;
     let interrupted = watch_interrupt()?;
     let mut entries = Vec::new();
     for strategy in strategies {
@@ -98,11 +100,16 @@ fn devices<'a>(args: &Bench, table: &'a Table) -> Result<Vec<&'a Device>, TableE
 }
 
 /// Those asked for, or all that can play.
-fn strategies(args: &Bench) -> Result<Vec<String>, TableError> {
+fn strategies(args: &Bench, table: &Table) -> Result<Vec<String>, TableError> {
+    let made = |name: &str| search::strategy(name, Settings::default());
     if args.strategy.is_empty() {
-        return Ok(STRATEGIES.iter().map(|(name, _)| (*name).to_owned()).collect());
+        let names = STRATEGIES.iter().map(|(name, _)| *name);
+        let can_play = |name: &&str| {
+            made(name).is_some_and(|s| s.cannot_run_on(table.space.as_ref()).is_none())
+        };
+        return Ok(names.filter(can_play).map(str::to_owned).collect());
     }
-    let known = |name: &String| crate::search::strategy(name, Default::default()).is_some();
+    let known = |name: &String| made(name).is_some();
     match args.strategy.iter().find(|name| !known(name)) {
         Some(unknown) => Err(TableError::NoStrategy(unknown.clone())),
         None => Ok(args.strategy.clone()),

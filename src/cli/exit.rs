@@ -81,9 +81,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     match cause.downcast_ref::<EngineError>()? {
         EngineError::Store(error) => Some(of_store(error)),
         EngineError::Measure(error) => Some(of_measure(error)),
-        EngineError::ImpossibleLimit { .. } | EngineError::NothingTrained { .. } => {
-            Some(Exit::BadInput)
-        }
+        EngineError::ImpossibleLimit { .. }
+        | EngineError::NothingTrained { .. }
+        | EngineError::CannotSearch { .. } => Some(Exit::BadInput),
         EngineError::InterruptedWhilePaused => Some(Exit::Interrupted),
         EngineError::Weights { .. } | EngineError::Replay(_) | EngineError::Reference(_) => None,
     }

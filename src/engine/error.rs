@@ -11,6 +11,16 @@ use super::WeightsError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
+    /// A strategy that can do nothing in the space.
+    #[error("{strategy} cannot search in {space}: {reason}")]
+    CannotSearch {
+        /// Which.
+        strategy: String,
+        /// Where.
+        space: String,
+        /// Why.
+        reason: String,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -69,6 +79,9 @@ impl EngineError {
                 "`citronade doctor` looks at the runner; change the configuration and start anew \
                  with --new",
             ),
+            EngineError::CannotSearch { .. } => {
+                Some("give another with --strategy or --space, and start anew with --new")
+            }
             EngineError::Store(error) => error.hint(),
             EngineError::Measure(error) => error.hint(),
             EngineError::InterruptedWhilePaused

@@ -180,13 +180,13 @@ impl Engine {
             }
         }
         let data = &material.data;
-        let made = space::by_name(
-            &config.search.space,
-            data.shape,
-            data.classes.len(),
-            data.train.len(),
-        );
+        let made =
+            space::by_name(&config.search.space, data.shape, data.classes.len(), data.train.len());
         let space = made.expect("a valid configuration has one");
+        if let Some(reason) = strategy.cannot_run_on(space.as_ref()) {
+            let (strategy, space) = (strategy.name().to_owned(), space.name().to_owned());
+            return Err(EngineError::CannotSearch { strategy, space, reason });
+        }
         let seeds: Vec<Graph> =
             space.starts().iter().filter_map(|start| space.build(start)).collect();
         let largest_seed = seeds.iter().map(|seed| seed.cost().macs.0).max().unwrap_or(0);
@@ -347,7 +347,7 @@ fn tell(strategy: &mut dyn Strategy, state: &State, candidates: &[CandidateId]) 
             architecture: architecture(&candidate.accepted),
             parent_error: parent.and_then(error),
             error: error(candidate),
-            costs: state.costs(candidate),
+            costs: state.devices().map(|device| state.costs(device, candidate)).collect(),
         });
     }
 }

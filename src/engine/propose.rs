@@ -54,6 +54,7 @@ impl Engine {
             reference: self.state.reference(device),
             costs: &|architecture| costs.of(new_graph(space, known, architecture)?.as_ref()),
             error_at: self.config.error_at(),
+            device,
             room,
         };
         let asked = self.strategy.ask(&situation, &mut rng);

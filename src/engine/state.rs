@@ -263,10 +263,10 @@ impl State {
         &self.known
     }
 
-    /// A candidate's objectives without the error, in order, as known now on the first device.
-    pub(super) fn costs(&self, candidate: &Candidate) -> Vec<Option<f64>> {
+    /// A candidate's objectives without the error, in order, as known now on a device.
+    pub(super) fn costs(&self, device: DeviceAt, candidate: &Candidate) -> Vec<Option<f64>> {
         let costs = self.objectives.iter().filter(|o| **o != Objective::Error);
-        costs.map(|&o| self.cheap(0, candidate, o).map(|value| value.value)).collect()
+        costs.map(|&o| self.cheap(device, candidate, o).map(|value| value.value)).collect()
     }
 
     /// Seconds that the last finished generation took.

@@ -32,7 +32,7 @@ impl History {
     pub(super) fn individuals(&self, situation: &Situation<'_>) -> Vec<Individual<'_>> {
         let Some(reference) = situation.reference else { return Vec::new() };
         let whole = self.evaluated.iter().filter_map(|e| {
-            let point = reference.normalise(&e.values(situation.error_at)?);
+            let point = reference.normalise(&e.values(situation)?);
             Some(Individual { id: e.id, architecture: &e.architecture, point })
         });
         whole.collect()

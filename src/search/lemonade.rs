@@ -125,7 +125,7 @@ impl Strategy for Lemonade {
         if self.acceptance == Acceptance::Surrogate
             && let Some(example) = children.first().map(|child| child.costs.clone())
             && let (Some(surrogate), Some(_)) =
-                (self.results.fit(situation.space, &example, rng), situation.reference)
+                (self.results.fit(situation, &example, rng), situation.reference)
         {
             let explored = (situation.room as f64 * EXPLORED).round() as usize;
             let wanted = situation.room - explored;

@@ -8,6 +8,7 @@ mod forest;
 mod history;
 mod lemonade;
 mod local;
+mod nash;
 mod nsga2;
 mod random;
 mod surrogate;
@@ -17,6 +18,7 @@ pub use forest::Forest;
 pub use lemonade::Acceptance;
 pub use lemonade::Lemonade;
 pub use local::LocalSearch;
+pub use nash::Nash;
 pub use nsga2::Nsga2;
 pub use random::Random;
 
@@ -40,6 +42,11 @@ use crate::space::Space;
 pub trait Strategy: Send {
     /// Name in configuration, logs and the store, e.g. `lemonade`.
     fn name(&self) -> &'static str;
+
+    /// Why it can do nothing in a space, if it cannot.
+    fn cannot_run_on(&self, _space: &dyn Space) -> Option<String> {
+        None
+    }
 
     /// Proposes at most `situation.room` candidates.
     fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation;
@@ -68,6 +75,8 @@ pub struct Situation<'a> {
     pub costs: &'a (dyn Fn(&Architecture) -> Option<Costs> + 'a),
     /// Position of the error among the run's objectives.
     pub error_at: usize,
+    /// Position of the device whose front is to be improved, among those of the run.
+    pub device: usize,
     /// Most proposals wanted.
     pub room: usize,
 }
@@ -116,15 +125,16 @@ pub struct Evaluated {
     pub parent_error: Option<f64>,
     /// Its own error; `None` if it was killed or failed.
     pub error: Option<f64>,
-    /// Its other objectives, in the run's order; `None` if it failed before they were measured.
-    pub costs: Costs,
+    /// Its other objectives on each device of the run, as known when it was told.
+    pub costs: Vec<Costs>,
 }
 
 impl Evaluated {
-    /// All objectives in the run's order; `None` if one is missing.
-    pub fn values(&self, error_at: usize) -> Option<Vec<f64>> {
-        let mut values: Vec<f64> = self.costs.iter().copied().collect::<Option<_>>()?;
-        values.insert(error_at, self.error?);
+    /// All objectives in the run's order on the device of the situation; `None` if one is missing.
+    pub fn values(&self, situation: &Situation<'_>) -> Option<Vec<f64>> {
+        let costs = self.costs.get(situation.device)?;
+        let mut values: Vec<f64> = costs.iter().copied().collect::<Option<_>>()?;
+        values.insert(situation.error_at, self.error?);
         Some(values)
     }
 }
@@ -133,6 +143,7 @@ impl Evaluated {
 pub const STRATEGIES: &[(&str, &str)] = &[
     ("lemonade", "grows the front by morphisms, where it is sparse or a surrogate expects gain"),
     ("random", "random structures of the same space, trained from scratch: the baseline"),
+    ("nash", "climbs by morphisms, five at a time, from the most accurate network"),
     ("local-search", "neighbours of the front, until it has no new ones"),
     ("regularized-evolution", "children of the best of a young population; the oldest dies"),
     ("nsga2", "a population by ranks of dominance, thinned out where it is crowded"),
@@ -163,6 +174,7 @@ pub fn strategy(name: &str, settings: Settings) -> Option<Box<dyn Strategy>> {
         "lemonade:density" => Box::new(Lemonade::new(Acceptance::Density, children, inherit)),
         "lemonade" => Box::new(Lemonade::new(acceptance, children, inherit)),
         "random" => Box::new(Random),
+        "nash" => Box::new(Nash),
         "local-search" => Box::new(LocalSearch),
         "regularized-evolution" => Box::new(RegularizedEvolution::new()),
         "nsga2" => Box::new(Nsga2::new(Nsga2::POPULATION)),

@@ -3,11 +3,11 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::space::Features;
-use crate::space::Space;
 
 use super::Costs;
 use super::Evaluated;
 use super::Forest;
+use super::Situation;
 
 /// Fewest results before the surrogate is asked.
 const ENOUGH: usize = 12;
@@ -33,7 +33,7 @@ impl Results {
     /// `example`; `None` while there are too few results.
     pub(super) fn fit(
         &self,
-        space: &dyn Space,
+        situation: &Situation<'_>,
         example: &Costs,
         rng: &mut ChaCha8Rng,
     ) -> Option<Surrogate> {
@@ -42,13 +42,16 @@ impl Results {
             return None;
         }
         let features: Vec<Features> =
-            newest.iter().map(|e| space.features(&e.architecture)).collect();
+            newest.iter().map(|e| situation.space.features(&e.architecture)).collect();
         let rows: Vec<Vec<f64>> =
             features.iter().zip(newest).map(|(f, e)| row(f, e.parent_error)).collect();
         let errors: Vec<f64> = newest.iter().map(|e| log_error(e.error.unwrap_or(1.0))).collect();
         let error = Forest::fit(&rows, &errors, rng.random());
         let mut cost_of = |at: usize| {
-            let known = features.iter().zip(newest).filter_map(|(f, e)| Some((f, e.costs[at]?)));
+            let known = features
+                .iter()
+                .zip(newest)
+                .filter_map(|(f, e)| Some((f, e.costs.get(situation.device)?[at]?)));
             let (rows, costs): (Vec<_>, Vec<_>) =
                 known.map(|(f, cost)| (f.flat(), cost.max(f64::MIN_POSITIVE).ln())).unzip();
             (!rows.is_empty()).then(|| Forest::fit(&rows, &costs, rng.random()))

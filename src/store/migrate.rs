@@ -8,8 +8,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// One file a version, in order; never edited once released, only added.
-pub(super) const MIGRATIONS: &[&str] =
-    &[
+pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_runs.sql"),
     include_str!("migrations/0002_devices.sql"),
     include_str!("migrations/0003_choices.sql"),

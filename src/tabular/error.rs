@@ -120,7 +120,15 @@ pub enum TableError {
     /// Somebody wanted it to end.
     #[error("interrupted")]
     Interrupted,
-    /// A strategy that cannot play.
+    /// A strategy that cannot play on this space.
+    #[error("{strategy} cannot play here: {reason}")]
+    CannotPlay {
+        /// Which.
+        strategy: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// A strategy that is out of proposals.
     #[error("{strategy} has no more proposals after {queries} queries")]
     Stuck {
         /// Which.

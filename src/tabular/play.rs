@@ -64,8 +64,12 @@ const SPAN: f64 = 1e9;
 ///
 /// # Errors
 ///
-/// [`TableError::Stuck`] if the strategy has no more proposals.
+/// [`TableError::CannotPlay`] on this space; [`TableError::Stuck`] if the strategy has no more
+/// proposals.
 pub fn play(task: &Task<'_>, strategy: &mut dyn Strategy, seed: u64) -> Result<Trace, TableError> {
+    if let Some(reason) = strategy.cannot_run_on(task.table.space.as_ref()) {
+        return Err(TableError::CannotPlay { strategy: strategy.name(), reason });
+    }
     let mut game = Game::new(task);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut empty = 0;
@@ -130,6 +134,7 @@ impl<'a> Game<'a> {
             reference: Some(&self.reference),
             costs: &self.costs,
             error_at: 0,
+            device: 0,
             room,
         }
     }
@@ -154,7 +159,7 @@ impl<'a> Game<'a> {
             architecture: architecture.clone(),
             parent_error,
             error: Some(error),
-            costs: vec![Some(latency)],
+            costs: vec![vec![Some(latency)]],
         })
     }
 }

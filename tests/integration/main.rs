@@ -25,6 +25,7 @@ mod space;
 mod spaces;
 mod store;
 mod store_process;
+mod strategies;
 mod support;
 mod tabular;
 mod train;

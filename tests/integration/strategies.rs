@@ -1,0 +1,109 @@
+//! Every strategy in real searches, with a formula in place of training.
+use std::path::Path;
+
+use citronade::search::STRATEGIES;
+use citronade::search::Settings;
+use citronade::search::strategy;
+use citronade::space::SPACES;
+use citronade::space::by_name;
+use citronade::store::Accepted;
+use citronade::store::Reader;
+use citronade::store::Record;
+use tempfile::TempDir;
+
+use super::support::adbd::wait_until;
+use super::support::program::check_exit;
+use super::support::program::citronade;
+use super::support::program::run;
+use super::support::program::stderr;
+
+/// Can the strategy search in the space?
+fn can(name: &str, space: &str) -> bool {
+    let space = by_name(space, [1, 8, 8], 10, 1_000).unwrap();
+    strategy(name, Settings::default()).unwrap().cannot_run_on(space.as_ref()).is_none()
+}
+
+fn arguments<'a>(name: &'a str, space: &'a str, budget: &'a str) -> Vec<&'a str> {
+    let common = "search --trainer formula --runtime metronome --objectives error,latency,parameters --quiet";
+    let rest = ["--strategy", name, "--space", space, "--budget", budget];
+    common.split(' ').chain(rest).collect()
+}
+
+fn accepted(folder: &Path) -> Vec<Accepted> {
+    let reader = Reader::open(&folder.join("citronade.db")).unwrap();
+    let run = reader.newest_run().unwrap().unwrap();
+    let records = reader.records(&run.id).unwrap().into_iter();
+    records
+        .filter_map(|record| match record {
+            // When it was is the only thing that two runs need not agree on.
+            Record::Accepted(accepted) => Some(Accepted { at_s: 0.0, ..accepted }),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Kills a search in its second generation.
+fn kill_amid(folder: &Path, arguments: &[&str]) {
+    let mut child = citronade(folder, arguments).spawn().unwrap();
+    let begun = || {
+        folder.join("citronade.db").exists()
+            && Reader::open(&folder.join("citronade.db")).is_ok_and(|r| {
+                let run = r.newest_run().ok().flatten();
+                let told = |r: &Record| matches!(r, Record::Told(_));
+                run.is_some_and(|run| {
+                    r.records(&run.id).unwrap().iter().filter(|r| told(r)).count() == 1
+                })
+            })
+    };
+    wait_until("a generation", || begun() || child.try_wait().unwrap().is_some());
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success(), "it ended before it was killed");
+}
+
+#[test]
+fn a_search_that_is_killed_ends_as_the_undisturbed_one_with_every_strategy() {
+    for (name, _) in STRATEGIES {
+        let space = if can(name, "macro") { "macro" } else { "morphism" };
+        let arguments = arguments(name, space, "32candidates");
+        let (whole, killed) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        check_exit(&run(whole.path(), &arguments), 0);
+        kill_amid(killed.path(), &arguments);
+        check_exit(&run(killed.path(), &arguments), 0);
+        let (whole, killed) = (accepted(whole.path()), accepted(killed.path()));
+        let differs = whole.iter().zip(&killed).find(|(a, b)| a != b).map(|(a, _)| a.candidate);
+        assert_eq!((32, None), (killed.len(), differs), "{name}");
+        assert_eq!(whole.len(), 32, "{name}");
+    }
+}
+
+#[test]
+fn every_space_can_be_searched() {
+    for (space, _) in SPACES {
+        let folder = TempDir::new().unwrap();
+        check_exit(
+            &run(folder.path(), &arguments("regularized-evolution", space, "24candidates")),
+            0,
+        );
+        let accepted = accepted(folder.path());
+        assert_eq!(accepted.len(), 24, "{space}");
+        let is_fixed = *space != "morphism";
+        assert!(accepted.iter().all(|a| a.choices.is_some() == is_fixed), "{space}");
+        // No network twice, whatever choices it comes from.
+        let mut structures: Vec<_> = accepted.iter().map(|a| a.arch).collect();
+        structures.sort();
+        structures.dedup();
+        assert_eq!(structures.len(), 24, "{space}");
+    }
+}
+
+#[test]
+fn a_strategy_that_cannot_search_there_says_why() {
+    let folder = TempDir::new().unwrap();
+    let output = run(folder.path(), &arguments("nash", "nb201", "8candidates"));
+    check_exit(&output, 3);
+    let said = stderr(&output);
+    assert!(said.contains("nash cannot search in nb201: it climbs by morphisms"), "{said}");
+    let output = run(folder.path(), &arguments("nash", "nb202", "8candidates"));
+    check_exit(&output, 3);
+    assert!(stderr(&output).contains("nb201"), "{}", stderr(&output));
+}
