@@ -56,6 +56,9 @@ pub use runners::Runners;
 pub use shell::Shell;
 pub use ssh::Ssh;
 
+/// Tells the runner which file is ONNX Runtime.
+const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+
 /// A way to reach one device.
 ///
 /// Called once for each launch, from any thread; a device measures one thing at a time, which is

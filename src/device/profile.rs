@@ -64,6 +64,9 @@ pub struct Profile {
     pub max_mb: Option<u32>,
     /// Threads of the runtime for `measure`, where it is not told.
     pub threads: Option<u32>,
+    /// ONNX Runtime's library, by its whole path on the device; else it is looked for there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub onnxruntime: Option<String>,
     /// Is it an emulator, whatever the device says of that itself?
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emulated: Option<bool>,
@@ -147,6 +150,7 @@ impl Profile {
             workdir: self.workdir.or(base.workdir),
             max_mb: self.max_mb.or(base.max_mb),
             threads: self.threads.or(base.threads),
+            onnxruntime: self.onnxruntime.or(base.onnxruntime),
             emulated: self.emulated.or(base.emulated),
             thermal: self.thermal.over(base.thermal),
             require: self.require.over(base.require),
@@ -167,6 +171,7 @@ impl Profile {
         self.reject_workdir_of_others(place)?;
         self.ensure_room_for_a_runner(place)?;
         self.reject_too_many_threads(place)?;
+        self.reject_strange_library(place)?;
         self.reject_unnamed_zones(place)?;
         self.reject_impossible_temperatures(place)?;
         self.ensure_start_is_cooler_than_abort(place)?;
@@ -203,8 +208,7 @@ impl Profile {
     /// The folder becomes part of commands on the device.
     fn reject_strange_workdir(&self, place: &str) -> Result<(), ProfileError> {
         let Some(workdir) = &self.workdir else { return Ok(()) };
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/-".contains(c);
-        let holds = workdir.chars().all(is_plain)
+        let holds = workdir.chars().all(is_in_paths)
             && !workdir.is_empty()
             && !workdir.starts_with('-')
             && !workdir.contains("..");
@@ -233,6 +237,18 @@ impl Profile {
         let holds = (1..=MOST_THREADS).contains(&threads);
         let wanted = format!("from 1 to {MOST_THREADS}");
         ensure(holds, place, "threads", threads.to_string(), &wanted)
+    }
+
+    /// The path becomes part of commands on the device.
+    fn reject_strange_library(&self, place: &str) -> Result<(), ProfileError> {
+        let Some(path) = &self.onnxruntime else { return Ok(()) };
+        let holds = path.starts_with('/')
+            && !path.ends_with('/')
+            && path.chars().all(is_in_paths)
+            && !path.contains("..");
+        let wanted = "a whole path on the device, of letters, digits, `.`, `_`, `/` and `-`, \
+                      without `..`, such as `/usr/lib/libonnxruntime.so`";
+        ensure(holds, place, "onnxruntime", format!("{path:?}"), wanted)
     }
 
     fn reject_unnamed_zones(&self, place: &str) -> Result<(), ProfileError> {
@@ -335,6 +351,11 @@ pub(super) fn ensure(
             wanted: wanted.to_owned(),
         }),
     }
+}
+
+/// May it be in a path that becomes part of commands?
+fn is_in_paths(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "._/-".contains(c)
 }
 
 fn is_printable(text: &str) -> bool {
@@ -532,6 +553,7 @@ mod tests {
             ("work_dir = 'x'", "workdir"),
             ("max-mb = 100", "max_mb"),
             ("thread = 4", "threads"),
+            ("onnx_runtime = '/a.so'", "onnxruntime"),
             ("extend = 'x'", "extends"),
             ("[termal]", "thermal"),
             ("[thermal]\nzone = []", "zones"),
@@ -571,6 +593,13 @@ mod tests {
             ("max_mb = 19", "max_mb"),
             ("threads = 0", "threads"),
             ("threads = 65", "threads"),
+            ("onnxruntime = ''", "onnxruntime"),
+            ("onnxruntime = 'libonnxruntime.so'", "onnxruntime"),
+            ("onnxruntime = '/usr/lib/'", "onnxruntime"),
+            ("onnxruntime = '/usr/../a.so'", "onnxruntime"),
+            ("onnxruntime = '/a.so; reboot'", "onnxruntime"),
+            ("onnxruntime = '/a$(reboot)'", "onnxruntime"),
+            ("onnxruntime = '/a}\"'", "onnxruntime"),
             ("thermal.zones = []", "thermal.zones"),
             ("thermal.zones = ['cpu', '']", "thermal.zones"),
             ("thermal.start_max_c = -1", "thermal.start_max_c"),
@@ -593,6 +622,7 @@ mod tests {
             "max_mb = 20\nthreads = 64\nthermal.abort_c = 120\nthermal.start_max_c = 0",
             "threads = 1\nrequire.battery_min_percent = 100\nworkdir = '/tmp/citronade/'",
             "workdir = './a.b_c-d'",
+            "onnxruntime = '/usr/lib/libonnxruntime.so.1.24'",
             "",
         ];
         for text in texts {
