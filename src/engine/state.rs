@@ -26,6 +26,7 @@ use crate::store::Trained;
 
 use super::Limit;
 use super::RunConfig;
+use super::is_wrong;
 use super::plan::Start;
 use super::repeat::Repeats;
 
@@ -85,6 +86,8 @@ pub struct Counts {
 struct View {
     /// Trained candidates that no other surely dominates there.
     contenders: BTreeSet<CandidateId>,
+    /// Those whose files compute something else there than they should.
+    wrong: BTreeSet<CandidateId>,
     latency: Repeats,
     memory: Repeats,
     reference: Option<Reference>,
@@ -117,6 +120,7 @@ impl State {
     pub fn new(config: &RunConfig, references: Vec<Option<Reference>>) -> State {
         let view = |reference| View {
             contenders: BTreeSet::new(),
+            wrong: BTreeSet::new(),
             latency: Repeats::of_latency(),
             memory: Repeats::of_memory(),
             reference,
@@ -206,6 +210,9 @@ impl State {
         view.latency.add(id, measured.latency_us);
         if let Some(memory) = measured.memory_bytes {
             view.memory.add(id, memory as f64);
+        }
+        if is_wrong(measured) {
+            view.wrong.insert(id);
         }
         if measured.round == 0 && self.candidates[&id].trained.is_some() {
             // The device was away when it was trained.
@@ -423,10 +430,14 @@ impl State {
         Archive::from_members(self.objectives.clone(), members)
     }
 
-    /// Those of the candidates that have all values, and were not trained on: of many brief trainings
-    /// the best validation error is partly luck, and a fresh one tells more.
+    /// Those of the candidates that have all values, compute on the device what they should, and were not
+    /// trained on: of many brief trainings the best validation error is partly luck, and a fresh one tells more.
     fn members(&self, device: DeviceAt, ids: BTreeSet<CandidateId>) -> Vec<Member> {
-        let values = |id: &CandidateId| self.values(device, &self.candidates[id]);
+        let is_right = |id: &&CandidateId| !self.views[device].wrong.contains(id);
+        let values = |id: &CandidateId| {
+            let id = Some(id).filter(is_right)?;
+            self.values(device, &self.candidates[id])
+        };
         let is_replaced = |id: &CandidateId| {
             self.replaced.get(id).is_some_and(|instead| values(instead).is_some())
         };
