@@ -21,6 +21,7 @@ mod propose;
 mod refine;
 mod repeat;
 mod state;
+mod view;
 mod weights;
 
 pub use config::Budget;
