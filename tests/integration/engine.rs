@@ -356,7 +356,7 @@ fn a_device_that_is_plugged_in_again_measures_what_it_missed() {
     };
     let here: Arc<dyn Transport> = Arc::new(script(&format!("exec '{AGENT}'")));
     let devices = vec![here, remote::phone(&server, &phone)];
-    let budget = Budget { seconds: Some(40.0), ..Budget::default() };
+    let budget = Budget { seconds: Some(20.0), ..Budget::default() };
     let (engine, _) = search(devices, folder.path(), budget, || {}, &mut watch);
     assert!(is_back);
     let state = engine.state();
