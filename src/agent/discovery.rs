@@ -73,7 +73,8 @@ fn existing(given: &Path) -> Result<PathBuf, String> {
     match given.is_file() {
         true => Ok(given.to_owned()),
         false => Err(format!(
-            "ORT_DYLIB_PATH names `{}`, which is not a file; correct it, or unset it to search",
+            "ORT_DYLIB_PATH, or `onnxruntime` in the device's profile, names `{}`, which is not a \
+             file; correct it, or leave it out to search",
             given.display()
         )),
     }

@@ -73,8 +73,12 @@ impl Progress {
             let _ = output::result(&line);
         }
         if self.voice.quiet {
-            if let Event::Paused(why) = event {
-                output::note(&format!("PAUSED: {why}; trying again"));
+            match event {
+                Event::Paused(why) => output::note(&format!("PAUSED: {why}; trying again")),
+                Event::Wrong { candidate, device, reason } => {
+                    output::note(&wrong(*candidate, device, reason));
+                }
+                _ => {}
             }
             return;
         }
@@ -136,6 +140,7 @@ impl Progress {
             Event::Measured(_)
             | Event::Epoch(..)
             | Event::Tick
+            | Event::Wrong { .. }
             | Event::Paused(_)
             | Event::Generation(_) => return false,
             Event::Trained(_) => return std::mem::take(&mut self.first_point),
@@ -219,6 +224,7 @@ impl Progress {
 /// What `-v` says of an event, and `-vv` of an epoch.
 fn verbose(event: &Event, state: &State, verbose: u8) -> Option<String> {
     match event {
+        Event::Wrong { candidate, device, reason } => Some(wrong(*candidate, device, reason)),
         _ if verbose == 0 => None,
         Event::Epoch(id, epoch) if verbose > 1 => {
             let (n, loss, error) = (epoch.epoch, epoch.train_loss, epoch.validation_error);
@@ -254,6 +260,10 @@ fn verbose(event: &Event, state: &State, verbose: u8) -> Option<String> {
         | Event::Finishing
         | Event::Tick => None,
     }
+}
+
+fn wrong(candidate: u64, device: &str, reason: &str) -> String {
+    format!("candidate {candidate} is on no front of {device}: {reason}")
 }
 
 /// At most `n` of `all`, evenly spread from the first to the last.

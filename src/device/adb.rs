@@ -76,7 +76,12 @@ impl Adb {
             started.process.end();
             let doing = format!("answer `adb {}`", arguments.join(" "));
             let complaint = format!("no answer within {} s", ANSWER.as_secs());
-            return Err(DeviceError::Gone { address: self.address(), doing, complaint });
+            return Err(DeviceError::Gone {
+                address: self.address(),
+                doing,
+                complaint,
+                at_work: false,
+            });
         };
         let end = started.process.end();
         Ok((end.status == Some(0), format!("{stdout}{}", end.stderr_tail)))

@@ -32,7 +32,7 @@ pub fn find(catalogue: &Catalogue, address: &str) -> Result<Entry, ProfileError>
 /// # Errors
 ///
 /// [`DeviceError::NotStarted`] if this program cannot find its own file, and
-/// [`DeviceError::UnknownAddress`] for a name that `ssh` or `adb` would misread.
+/// [`DeviceError::UnknownAddress`] for a name that `ssh`, `adb` or a shell would misread.
 pub fn connect(entry: &Entry, runners: Runners) -> Result<Arc<dyn Transport>, DeviceError> {
     match &entry.link {
         Link::Local => {
@@ -41,7 +41,10 @@ pub fn connect(entry: &Entry, runners: Runners) -> Result<Arc<dyn Transport>, De
                 None => Local::this_program()?,
             };
             let local = local.with_name(&entry.name).with_ledger(Ledger::of(&entry.link));
-            Ok(Arc::new(local))
+            Ok(Arc::new(match &entry.profile.onnxruntime {
+                Some(path) => local.with_library(path),
+                None => local,
+            }))
         }
         Link::Ssh { host, port } => {
             remote(entry, Ssh::new(host, *port)?.with_name(&entry.name), runners)
@@ -56,5 +59,9 @@ fn remote<S: Shell + 'static>(
     runners: Runners,
 ) -> Result<Arc<dyn Transport>, DeviceError> {
     let remote = Remote::new(shell, runners, entry.workdir(), entry.max_bytes().0)?;
-    Ok(Arc::new(remote.with_ledger(Ledger::of(&entry.link))))
+    let remote = remote.with_ledger(Ledger::of(&entry.link));
+    Ok(Arc::new(match &entry.profile.onnxruntime {
+        Some(path) => remote.with_library(path)?,
+        None => remote,
+    }))
 }

@@ -203,6 +203,7 @@ struct Table {
     workdir: Option<String>,
     max_mb: Option<u32>,
     threads: Option<u32>,
+    onnxruntime: Option<String>,
     emulated: Option<bool>,
     #[serde(default)]
     thermal: Thermal,
@@ -302,6 +303,7 @@ impl Table {
             workdir: self.workdir,
             max_mb: self.max_mb,
             threads: self.threads,
+            onnxruntime: self.onnxruntime,
             emulated: self.emulated,
             thermal: self.thermal,
             require: self.require,
@@ -468,6 +470,8 @@ memory = "8GB"
 workdir = "w"
 max_mb = 20
 threads = 2
+onnxruntime = "/usr/lib/libonnxruntime.so"
+emulated = false
 
 [thermal]
 zones = ["a"]

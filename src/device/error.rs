@@ -61,6 +61,8 @@ pub enum DeviceError {
         doing: String,
         /// In the words of `ssh` or `adb`.
         complaint: String,
+        /// Was the runner at work? Then that may be why.
+        at_work: bool,
     },
 
     /// Somebody else measures on the device.

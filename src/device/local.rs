@@ -11,6 +11,7 @@ use nix::sys::statvfs::statvfs;
 use crate::units::Bytes;
 
 use super::DeviceError;
+use super::LIBRARY_VARIABLE;
 use super::Ledger;
 use super::Look;
 use super::Pipe;
@@ -85,6 +86,14 @@ impl Local {
     pub fn with_variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
         self
+    }
+
+    /// With this ONNX Runtime, unless the environment names another (`ORT_DYLIB_PATH`).
+    pub fn with_library(self, path: &str) -> Self {
+        match env::var_os(LIBRARY_VARIABLE).is_some_and(|given| !given.is_empty()) {
+            true => self,
+            false => self.with_variable(LIBRARY_VARIABLE, path),
+        }
     }
 
     fn command(&self) -> Command {

@@ -16,6 +16,7 @@ mod link;
 mod local;
 mod process;
 mod profile;
+mod profile_error;
 mod remote;
 mod runner;
 mod runners;
@@ -46,15 +47,18 @@ pub use ledger::Ledger;
 pub use link::Link;
 pub use local::Local;
 pub use profile::Profile;
-pub use profile::ProfileError;
 pub use profile::Require;
 pub use profile::Thermal;
+pub use profile_error::ProfileError;
 pub use remote::Remote;
 pub use remote::part;
 pub use runner::Runner;
 pub use runners::Runners;
 pub use shell::Shell;
 pub use ssh::Ssh;
+
+/// Tells the runner which file is ONNX Runtime.
+const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 
 /// A way to reach one device.
 ///

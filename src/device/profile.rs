@@ -8,15 +8,13 @@
 //!
 //! - **P1** every built-in profile can be read, is valid, and extends only one that precedes it in
 //!   the list, so nothing extends itself.
-use std::io;
-use std::path::PathBuf;
-
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::units::Bytes;
-use crate::units::nearest;
 use crate::units::with_suggestion;
+
+use super::ProfileError;
 
 /// The built-in profiles: name and file.
 const FILES: [(&str, &str); 8] = [
@@ -64,6 +62,9 @@ pub struct Profile {
     pub max_mb: Option<u32>,
     /// Threads of the runtime for `measure`, where it is not told.
     pub threads: Option<u32>,
+    /// ONNX Runtime's library, by its whole path on the device; else it is looked for there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub onnxruntime: Option<String>,
     /// Is it an emulator, whatever the device says of that itself?
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emulated: Option<bool>,
@@ -147,6 +148,7 @@ impl Profile {
             workdir: self.workdir.or(base.workdir),
             max_mb: self.max_mb.or(base.max_mb),
             threads: self.threads.or(base.threads),
+            onnxruntime: self.onnxruntime.or(base.onnxruntime),
             emulated: self.emulated.or(base.emulated),
             thermal: self.thermal.over(base.thermal),
             require: self.require.over(base.require),
@@ -167,6 +169,7 @@ impl Profile {
         self.reject_workdir_of_others(place)?;
         self.ensure_room_for_a_runner(place)?;
         self.reject_too_many_threads(place)?;
+        self.reject_strange_library(place)?;
         self.reject_unnamed_zones(place)?;
         self.reject_impossible_temperatures(place)?;
         self.ensure_start_is_cooler_than_abort(place)?;
@@ -203,8 +206,7 @@ impl Profile {
     /// The folder becomes part of commands on the device.
     fn reject_strange_workdir(&self, place: &str) -> Result<(), ProfileError> {
         let Some(workdir) = &self.workdir else { return Ok(()) };
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/-".contains(c);
-        let holds = workdir.chars().all(is_plain)
+        let holds = workdir.chars().all(is_in_paths)
             && !workdir.is_empty()
             && !workdir.starts_with('-')
             && !workdir.contains("..");
@@ -233,6 +235,18 @@ impl Profile {
         let holds = (1..=MOST_THREADS).contains(&threads);
         let wanted = format!("from 1 to {MOST_THREADS}");
         ensure(holds, place, "threads", threads.to_string(), &wanted)
+    }
+
+    /// The path becomes part of commands on the device.
+    fn reject_strange_library(&self, place: &str) -> Result<(), ProfileError> {
+        let Some(path) = &self.onnxruntime else { return Ok(()) };
+        let holds = path.starts_with('/')
+            && !path.ends_with('/')
+            && path.chars().all(is_in_paths)
+            && !path.contains("..");
+        let wanted = "a whole path on the device, of letters, digits, `.`, `_`, `/` and `-`, \
+                      without `..`, such as `/usr/lib/libonnxruntime.so`";
+        ensure(holds, place, "onnxruntime", format!("{path:?}"), wanted)
     }
 
     fn reject_unnamed_zones(&self, place: &str) -> Result<(), ProfileError> {
@@ -337,148 +351,19 @@ pub(super) fn ensure(
     }
 }
 
+/// May it be in a path that becomes part of commands?
+fn is_in_paths(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "._/-".contains(c)
+}
+
 fn is_printable(text: &str) -> bool {
     !text.trim().is_empty() && !text.contains(char::is_control)
-}
-
-/// What is wrong with a profile, or with the user's devices.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProfileError {
-    /// Not TOML, or a key or value that does not fit; the text points to the place.
-    #[error("{place}: {text}")]
-    Toml {
-        /// Which file or profile.
-        place: String,
-        /// Line, column and reason.
-        text: String,
-    },
-
-    /// A value that cannot be.
-    #[error("{place}: `{key}` is {found}, but must be {wanted}")]
-    Value {
-        /// Which file, device or profile.
-        place: String,
-        /// Path of the key.
-        key: &'static str,
-        /// What was read.
-        found: String,
-        /// What would do.
-        wanted: String,
-    },
-
-    /// No built-in profile has this name.
-    #[error("{place}: `extends` names no profile: `{name}`; {wanted}")]
-    UnknownProfile {
-        /// Which file, device or profile.
-        place: String,
-        /// What was read.
-        name: String,
-        /// What there is, and what was probably meant.
-        wanted: String,
-    },
-
-    /// A device that cannot be found, for want of a key.
-    #[error("{place}: transport `{transport}` needs `{key}`, {what}")]
-    Missing {
-        /// Which device, in which file.
-        place: String,
-        /// How it is reached.
-        transport: &'static str,
-        /// Which key.
-        key: &'static str,
-        /// What it says, with an example.
-        what: &'static str,
-    },
-
-    /// A key of another transport.
-    #[error("{place}: `{key}` belongs to transport `{owner}`, but the transport is `{transport}`")]
-    Foreign {
-        /// Which device, in which file.
-        place: String,
-        /// Which key.
-        key: &'static str,
-        /// The transport that has it.
-        owner: &'static str,
-        /// How the device is reached.
-        transport: &'static str,
-    },
-
-    /// A text that is no address.
-    #[error(
-        "`{text}` is neither a name in devices.toml nor the address of a device, such as `local`, \
-         `ssh:pi5.lan`, `ssh:bench@pi5.lan:2222` or `adb:39281FDJH0`"
-    )]
-    Address {
-        /// What was read.
-        text: String,
-    },
-
-    /// A device that is there already.
-    #[error("{} has a device `{name}` already", file.display())]
-    Exists {
-        /// Its name.
-        name: String,
-        /// Where it is.
-        file: PathBuf,
-    },
-
-    /// The system does not say where configurations are.
-    #[error("there is no folder for the configuration of citronade")]
-    NoFolder,
-
-    /// The user's devices cannot be read.
-    #[error("cannot read {}", file.display())]
-    Read {
-        /// Which file.
-        file: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-
-    /// The user's devices cannot be written; the file is as it was.
-    #[error("cannot write {}", file.display())]
-    Write {
-        /// Which file.
-        file: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-impl ProfileError {
-    /// What the user can do about it; printed by the CLI under the error.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Exists { .. } => Some("choose another name, or edit the file"),
-            Self::Foreign { .. } => Some("delete the key, or change `transport`"),
-            Self::NoFolder => Some("set CITRONADE_CONFIG_DIR to a folder"),
-            Self::Read { .. } => Some("is it a text file that you may read?"),
-            Self::Write { .. } => Some("may you write there, and is there space?"),
-            Self::Toml { .. }
-            | Self::Value { .. }
-            | Self::UnknownProfile { .. }
-            | Self::Missing { .. } => None,
-            Self::Address { .. } => Some(
-                "leave `--device` out to measure on this machine; `citronade devices` lists the \
-                 names in devices.toml",
-            ),
-        }
-    }
-
-    fn unknown_profile(place: &str, name: &str) -> ProfileError {
-        let names: Vec<&str> = Profile::names().collect();
-        let wanted = match nearest(name, &names) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are {}", names.join(", ")),
-        };
-        ProfileError::UnknownProfile { place: place.to_owned(), name: name.to_owned(), wanted }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io;
 
     use super::*;
 
@@ -532,6 +417,7 @@ mod tests {
             ("work_dir = 'x'", "workdir"),
             ("max-mb = 100", "max_mb"),
             ("thread = 4", "threads"),
+            ("onnx_runtime = '/a.so'", "onnxruntime"),
             ("extend = 'x'", "extends"),
             ("[termal]", "thermal"),
             ("[thermal]\nzone = []", "zones"),
@@ -571,6 +457,13 @@ mod tests {
             ("max_mb = 19", "max_mb"),
             ("threads = 0", "threads"),
             ("threads = 65", "threads"),
+            ("onnxruntime = ''", "onnxruntime"),
+            ("onnxruntime = 'libonnxruntime.so'", "onnxruntime"),
+            ("onnxruntime = '/usr/lib/'", "onnxruntime"),
+            ("onnxruntime = '/usr/../a.so'", "onnxruntime"),
+            ("onnxruntime = '/a.so; reboot'", "onnxruntime"),
+            ("onnxruntime = '/a$(reboot)'", "onnxruntime"),
+            ("onnxruntime = '/a}\"'", "onnxruntime"),
             ("thermal.zones = []", "thermal.zones"),
             ("thermal.zones = ['cpu', '']", "thermal.zones"),
             ("thermal.start_max_c = -1", "thermal.start_max_c"),
@@ -593,6 +486,7 @@ mod tests {
             "max_mb = 20\nthreads = 64\nthermal.abort_c = 120\nthermal.start_max_c = 0",
             "threads = 1\nrequire.battery_min_percent = 100\nworkdir = '/tmp/citronade/'",
             "workdir = './a.b_c-d'",
+            "onnxruntime = '/usr/lib/libonnxruntime.so.1.24'",
             "",
         ];
         for text in texts {

@@ -13,6 +13,7 @@ use crate::units::Bytes;
 
 use super::DeviceError;
 use super::End;
+use super::LIBRARY_VARIABLE;
 use super::Ledger;
 use super::Look;
 use super::Pipe;
@@ -61,8 +62,10 @@ pub struct Remote<S> {
     bound: u64,
     /// The runner, once it is there and until it is missed.
     runner: Arc<Mutex<Option<Runner>>>,
-    /// Name of the ONNX Runtime that was brought, as long as the runner is there.
-    library: Mutex<Option<String>>,
+    /// Path of the ONNX Runtime that is there already, if the user has named it.
+    library: Option<String>,
+    /// Name of the one that was brought, as long as the runner is there.
+    brought_library: Mutex<Option<String>>,
     ledger: Option<Ledger>,
 }
 
@@ -87,13 +90,35 @@ impl<S: Shell> Remote<S> {
             return Err(DeviceError::UnknownAddress { text: folder.to_owned() });
         }
         let (folder, lock_folder) = (folder.to_owned(), shell.lock_folder().to_owned());
-        let (runner, library, ledger) = (Arc::default(), Mutex::default(), None);
-        Ok(Remote { shell, runners, folder, lock_folder, bound, runner, library, ledger })
+        Ok(Remote {
+            shell,
+            runners,
+            folder,
+            lock_folder,
+            bound,
+            runner: Arc::default(),
+            library: None,
+            brought_library: Mutex::default(),
+            ledger: None,
+        })
     }
 
     /// With its health kept in `ledger`.
     pub fn with_ledger(self, ledger: Ledger) -> Self {
         Remote { ledger: Some(ledger), ..self }
+    }
+
+    /// With the ONNX Runtime that is there at `path`, unless the device's environment names another
+    /// (`ORT_DYLIB_PATH`). None is brought.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError::UnknownAddress`] if the path would mean something to a shell.
+    pub fn with_library(self, path: &str) -> Result<Self, DeviceError> {
+        match is_plain(path) {
+            true => Ok(Remote { library: Some(path.to_owned()), ..self }),
+            false => Err(DeviceError::UnknownAddress { text: path.to_owned() }),
+        }
     }
 
     /// With another folder for the lock.
@@ -108,15 +133,23 @@ impl<S: Shell> Remote<S> {
             return Ok(runner.clone());
         }
         // Whoever emptied the folder has removed this, too.
-        *self.library.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.brought_library.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(runner.insert(self.install()?).clone())
     }
 
-    /// Name of the ONNX Runtime that the user has for this kind of device, if any; brings it to the
-    /// work folder if this was not done yet.
+    /// Which file on the device is ONNX Runtime, if the user says so: the one that the user has named,
+    /// else the one that the user has for this kind of device, which is brought to the work folder if
+    /// this was not done yet.
     fn library(&self, runner: &Runner) -> Result<Option<String>, DeviceError> {
+        match &self.library {
+            Some(path) => Ok(Some(path.clone())),
+            None => Ok(self.brought_library(runner)?.map(|name| format!("$PWD/{name}"))),
+        }
+    }
+
+    fn brought_library(&self, runner: &Runner) -> Result<Option<String>, DeviceError> {
         let Some(path) = self.runners.library(&runner.arch) else { return Ok(None) };
-        let mut library = self.library.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut library = self.brought_library.lock().unwrap_or_else(PoisonError::into_inner);
         if library.is_none() {
             let file = Sent::open(&path)?;
             let name = format!("{}.so", &file.blake3[..HASH_IN_NAME]);
@@ -300,7 +333,8 @@ impl<S: Shell> Transport for Remote<S> {
     fn spawn(&self) -> Result<Pipe, DeviceError> {
         let (folder, runner) = (&self.folder, self.runner()?);
         let library = self.library(&runner)?;
-        let variable = library.map(|name| format!("ORT_DYLIB_PATH=\"$PWD/{name}\" "));
+        let variable =
+            library.map(|path| format!("{LIBRARY_VARIABLE}=\"${{{LIBRARY_VARIABLE}:-{path}}}\" "));
         let start = variable.unwrap_or_default() + "./" + &runner.name;
         let missed = NOT_STARTED[1];
         let line = format!("if cd {folder}; then {start}; else (exit {missed}); fi");

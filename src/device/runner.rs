@@ -146,7 +146,9 @@ impl Runner {
         let (end, address) = (self.process.end(), self.address.clone());
         let stderr_tail = end.stderr_tail;
         match end.signal {
-            _ if end.link_lost => DeviceError::Gone { address, doing, complaint: stderr_tail },
+            _ if end.link_lost => {
+                DeviceError::Gone { address, doing, complaint: stderr_tail, at_work: true }
+            }
             Some(SIGXCPU) => {
                 DeviceError::Overran { address, doing, seconds: seconds.unwrap_or_default() }
             }

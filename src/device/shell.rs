@@ -95,7 +95,7 @@ pub fn call(
         process.end();
         // No model was involved: it is the device that does not answer.
         let complaint = format!("no answer within {} s", timeout.as_secs());
-        return Err(DeviceError::Gone { address, doing, complaint });
+        return Err(DeviceError::Gone { address, doing, complaint, at_work: false });
     };
     let End { status, signal, stderr_tail, link_lost } = process.end();
     match status.or(signal.map(|s| 128 + s)) {
@@ -103,7 +103,9 @@ pub fn call(
         _ => {
             let complaint = stderr_tail.trim().to_owned();
             match shell.absence(&complaint) {
-                Absence::Unknown => Err(DeviceError::Gone { address, doing, complaint }),
+                Absence::Unknown => {
+                    Err(DeviceError::Gone { address, doing, complaint, at_work: false })
+                }
                 absence => Err(DeviceError::Absent { address, absence, complaint }),
             }
         }

@@ -79,9 +79,9 @@ impl Engine {
         for &(device, id) in &jobs {
             let candidate = &self.state.candidates()[&id];
             let round = self.rounds(device, id) as u32;
-            let blob = candidate.trained.as_ref().and_then(|t| t.onnx.as_ref());
+            let blob = candidate.trained.as_ref().and_then(|t| t.onnx.clone());
             let model = match blob {
-                Some(hash) => Model::Onnx(self.store.blob(hash)?),
+                Some(hash) => Model::Trained(self.store.blob(&hash)?, self.network(id)?),
                 None => self.untrained(id),
             };
             let level = Level::Screen;

@@ -51,7 +51,7 @@ impl Engine {
         watch: &mut dyn FnMut(&Event, &State),
     ) -> Result<Option<Measured>, EngineError> {
         if !self.lanes.is_present(device) {
-            if self.lanes.training > 0 {
+            if self.lanes.training > 0 && result.is_ok() {
                 // It is back, but measured while this machine was training: it is asked again.
                 return Ok(None);
             }

@@ -32,6 +32,15 @@ pub enum Event {
     },
     /// A candidate was measured.
     Measured(Measured),
+    /// The candidate's file computes something else on a device than it should, so it is on no front there.
+    Wrong {
+        /// Which.
+        candidate: CandidateId,
+        /// Name of the device.
+        device: String,
+        /// How far it is off.
+        reason: String,
+    },
     /// An epoch of a training ended.
     Epoch(CandidateId, Epoch),
     /// A candidate was trained.

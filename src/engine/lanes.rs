@@ -19,6 +19,8 @@ use std::time::Instant;
 use rand_chacha::ChaCha8Rng;
 
 use crate::graph::Graph;
+use crate::graph::Network;
+use crate::measure::Agreement;
 use crate::measure::Bench;
 use crate::measure::Level;
 use crate::measure::MeasureError;
@@ -48,6 +50,8 @@ use super::error::whole;
 /// Results that come this soon after one another share a transaction: a full synchronisation takes
 /// milliseconds.
 const GATHERED: Duration = Duration::from_millis(20);
+/// A device that is lost so often while it runs one candidate is not at fault: it may be brought down by it.
+const MOST_LOSSES: u32 = 3;
 
 /// A model to be measured.
 pub struct MeasureJob {
@@ -67,8 +71,8 @@ pub struct MeasureJob {
 pub enum Model {
     /// A structure with random weights: latency does not depend on them.
     Untrained(Box<Untrained>),
-    /// An ONNX file.
-    Onnx(Vec<u8>),
+    /// The file of a trained network, which is compared with it the first time.
+    Trained(Vec<u8>, Arc<Network>),
 }
 
 /// A structure that gets random weights.
@@ -175,6 +179,7 @@ impl Lanes {
             let lane = MeasureLane {
                 device,
                 gauge,
+                compared: BTreeSet::new(),
                 material: material.clone(),
                 done: done.clone(),
                 stop: stop.clone(),
@@ -277,6 +282,8 @@ impl Lanes {
 struct MeasureLane {
     device: DeviceAt,
     gauge: Gauge,
+    /// Whose files compute there what they should, or do not.
+    compared: BTreeSet<CandidateId>,
     material: Arc<Material>,
     done: Sender<Done>,
     stop: Arc<AtomicBool>,
@@ -299,16 +306,21 @@ impl MeasureLane {
     }
 
     fn one(&mut self, job: MeasureJob) -> Done {
-        let bytes = match job.model {
-            Model::Onnx(bytes) => bytes,
+        let (bytes, network) = match job.model {
+            Model::Trained(bytes, network) => (bytes, Some(network)),
             Model::Untrained(untrained) => {
                 let Untrained { graph, mut rng, options } = *untrained;
-                onnx::export(&self.material.scratch(&graph, &mut rng), &options)
+                (onnx::export(&self.material.scratch(&graph, &mut rng), &options), None)
             }
         };
         let (id, round, size) = (job.candidate, job.round, bytes.len() as u64);
+        let network = network.filter(|_| !self.compared.contains(&id));
+        let mut losses = 0;
         let result = loop {
-            match self.gauge.measure(&bytes, job.level) {
+            let result = self.gauge.measure(&bytes, job.level, network.as_deref());
+            losses += u32::from(result.as_ref().is_err_and(MeasureError::is_a_lost_run));
+            match result {
+                Err(error) if losses >= MOST_LOSSES => break Err(error.brings_down(losses)),
                 Err(error) if error.may_pass() => {
                     let paused = Done::Paused(self.device, whole(&error));
                     if self.done.send(paused).is_err() || !self.wait() {
@@ -318,6 +330,9 @@ impl MeasureLane {
                 result => break result,
             }
         };
+        if result.as_ref().is_ok_and(|measurement| measurement.agreement.is_some()) {
+            self.compared.insert(id);
+        }
         let is_sustained = self.gauge.sustained.is_some();
         let record = result.map(|m| recorded(self.device, id, round, size, is_sustained, &m));
         Done::Measured(self.device, id, Box::new(record))
@@ -366,14 +381,24 @@ fn recorded(
 }
 
 impl Gauge {
-    fn measure(&mut self, model: &[u8], level: Level) -> Result<Measurement, MeasureError> {
+    /// Measures the file; with a network, also what it computes.
+    fn measure(
+        &mut self,
+        model: &[u8],
+        level: Level,
+        network: Option<&Network>,
+    ) -> Result<Measurement, MeasureError> {
         let path = self.folder.join("candidate.onnx");
         // A file that is truncated and written again is sent to the disk at once (ext4).
         std::fs::remove_file(&path).ok();
         std::fs::write(&path, model)
             .map_err(|source| MeasureError::NotWritten { path: path.clone(), source })?;
         let plan = Plan { sustained: self.sustained, ..Plan::of(level) };
-        self.bench.measure(&path, &plan)
+        let measurement = self.bench.measure(&path, &plan)?;
+        let network = network.filter(|_| self.bench.computes());
+        let compared = network.map(|network| self.bench.compare_with(&path, network));
+        let agreement: Option<Agreement> = compared.transpose()?;
+        Ok(Measurement { agreement, ..measurement })
     }
 }
 

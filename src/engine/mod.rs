@@ -21,6 +21,7 @@ mod propose;
 mod refine;
 mod repeat;
 mod state;
+mod view;
 mod weights;
 
 pub use config::Budget;
@@ -58,6 +59,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::graph::Graph;
 use crate::graph::Network;
+use crate::measure::Verdict;
 use crate::morphism::Applied;
 use crate::search;
 use crate::search::Evaluated;
@@ -69,6 +71,7 @@ use crate::space::Space;
 use crate::store::Accepted;
 use crate::store::CandidateId;
 use crate::store::DeviceAt;
+use crate::store::Measured;
 use crate::store::Record;
 use crate::store::RunRecord;
 use crate::store::Store;
@@ -360,10 +363,29 @@ fn architecture(accepted: &Accepted) -> Architecture {
     }
 }
 
+/// What is to be told if its outputs were not those of the network.
+fn wrong(measured: &Measured) -> Option<Event> {
+    if !is_wrong(measured) {
+        return None;
+    }
+    let json: serde_json::Value = serde_json::from_str(&measured.json).ok()?;
+    let (device, reason) = (json["device"].as_str()?, json["reasons"][0].as_str()?);
+    let (candidate, device, reason) = (measured.candidate, device.to_owned(), reason.to_owned());
+    Some(Event::Wrong { candidate, device, reason })
+}
+
+/// A measurement without samples is not recorded, so it is its outputs that failed.
+fn is_wrong(measured: &Measured) -> bool {
+    measured.verdict == Verdict::Failed.to_string()
+}
+
 fn announce(records: &[Record], state: &State, watch: &mut dyn FnMut(&Event, &State)) {
     for record in records {
         match record {
-            Record::Measured(measured) => watch(&Event::Measured(measured.clone()), state),
+            Record::Measured(measured) => {
+                watch(&Event::Measured(measured.clone()), state);
+                wrong(measured).iter().for_each(|event| watch(event, state));
+            }
             Record::Trained(trained) => watch(&Event::Trained(trained.clone()), state),
             Record::Ended(ended) => watch(&Event::Ended(ended.clone()), state),
             Record::Accepted(_) | Record::Told(_) | Record::Tested { .. } => {}

@@ -27,7 +27,7 @@ use crate::store::Trained;
 use super::Limit;
 use super::RunConfig;
 use super::plan::Start;
-use super::repeat::Repeats;
+use super::view::View;
 
 /// Most candidates that are remembered as possible members; the oldest others are forgotten.
 const MOST_CONTENDERS: usize = 1000;
@@ -80,16 +80,6 @@ pub struct Counts {
     pub epochs_saved: u64,
 }
 
-/// What is known on one device.
-#[derive(Clone, Debug)]
-struct View {
-    /// Trained candidates that no other surely dominates there.
-    contenders: BTreeSet<CandidateId>,
-    latency: Repeats,
-    memory: Repeats,
-    reference: Option<Reference>,
-}
-
 /// The fold of a run's records.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -115,18 +105,12 @@ pub struct State {
 impl State {
     /// A run of which nothing is known but the scale of the hypervolume on each of its devices.
     pub fn new(config: &RunConfig, references: Vec<Option<Reference>>) -> State {
-        let view = |reference| View {
-            contenders: BTreeSet::new(),
-            latency: Repeats::of_latency(),
-            memory: Repeats::of_memory(),
-            reference,
-        };
         State {
             objectives: config.objectives.clone(),
             candidates: BTreeMap::new(),
             known: BTreeSet::new(),
             limits: config.limits.clone(),
-            views: references.into_iter().map(view).collect(),
+            views: references.into_iter().map(View::new).collect(),
             replaced: BTreeMap::new(),
             generations: 0,
             last_told: None,
@@ -203,15 +187,8 @@ impl State {
     fn measure(&mut self, measured: &Measured) {
         self.at(measured.at_s);
         let id = measured.candidate;
-        let view = &mut self.views[measured.device];
-        view.latency.add(id, measured.latency_us);
-        if let Some(memory) = measured.memory_bytes {
-            view.memory.add(id, memory as f64);
-        }
-        if measured.round == 0 && self.candidates[&id].trained.is_some() {
-            // The device was away when it was trained.
-            view.contenders.insert(id);
-        }
+        let is_trained = self.candidates[&id].trained.is_some();
+        self.views[measured.device].measure(measured, is_trained);
         // The raw samples stay in the store.
         let measured = Measured { json: String::new(), ..measured.clone() };
         self.candidate_mut(id).rounds.push(measured);
@@ -352,10 +329,7 @@ impl State {
         let view = &self.views[measured.device];
         let each = self.objectives.iter().map(|&o| match o {
             Objective::Error => Some(Value::exact(0.0)),
-            Objective::Latency => Some(view.latency.first(measured.latency_us)),
-            Objective::Memory => Some(view.memory.first(measured.memory_bytes? as f64)),
-            Objective::ModelBytes => Some(Value::exact(measured.model_bytes as f64)),
-            Objective::Parameters | Objective::Macs => self.cheap(measured.device, candidate, o),
+            _ => view.cheap_with(measured, candidate, o),
         });
         each.collect()
     }
@@ -382,16 +356,7 @@ impl State {
         candidate: &Candidate,
         objective: Objective,
     ) -> Option<Value> {
-        let (accepted, view) = (&candidate.accepted, &self.views[device]);
-        let first = candidate.rounds.first();
-        match objective {
-            Objective::Error => None,
-            Objective::Latency => view.latency.value(accepted.candidate),
-            Objective::Memory => view.memory.value(accepted.candidate),
-            Objective::Parameters => Some(Value::exact(accepted.parameters as f64)),
-            Objective::Macs => Some(Value::exact(accepted.macs as f64)),
-            Objective::ModelBytes => first.map(|m| Value::exact(m.model_bytes as f64)),
-        }
+        self.views[device].cheap(candidate, objective)
     }
 
     /// The front of a device by what is known now.
@@ -433,10 +398,14 @@ impl State {
         Archive::from_members(self.objectives.clone(), members)
     }
 
-    /// Those of the candidates that have all values, and were not trained on: of many brief trainings
-    /// the best validation error is partly luck, and a fresh one tells more.
+    /// Those of the candidates that have all values, compute on the device what they should, and were not
+    /// trained on: of many brief trainings the best validation error is partly luck, and a fresh one tells more.
     fn members(&self, device: DeviceAt, ids: BTreeSet<CandidateId>) -> Vec<Member> {
-        let values = |id: &CandidateId| self.values(device, &self.candidates[id]);
+        let is_right = |id: &&CandidateId| self.views[device].is_right(**id);
+        let values = |id: &CandidateId| {
+            let id = Some(id).filter(is_right)?;
+            self.values(device, &self.candidates[id])
+        };
         let is_replaced = |id: &CandidateId| {
             self.replaced.get(id).is_some_and(|instead| values(instead).is_some())
         };
@@ -458,153 +427,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::graph::Graph;
-    use crate::store::ToldFront;
-
-    fn run(limits: &[&str]) -> State {
-        let config = RunConfig {
-            objectives: vec![Objective::Error, Objective::Latency],
-            limits: limits.iter().map(|text| text.parse().unwrap()).collect(),
-            ..RunConfig::default()
-        };
-        State::new(&config, vec![None])
-    }
-
-    fn accept(state: &mut State, candidate: CandidateId, parent: Option<CandidateId>) {
-        let graph = Graph::new([1, 2, 2]);
-        state.apply(&Record::Accepted(Accepted {
-            candidate,
-            parent,
-            generation: state.generation(),
-            proposed: 5,
-            arch: graph.arch_id(),
-            graph,
-            choices: None,
-            steps: Vec::new(),
-            parameters: 1,
-            macs: 1,
-            predicted_latency_us: None,
-            at_s: 0.0,
-        }));
-    }
-
-    fn measure(state: &mut State, candidate: CandidateId, round: u32, latency_us: f64) {
-        state.apply(&Record::Measured(Measured {
-            candidate,
-            device: 0,
-            round,
-            latency_us,
-            latency_interval_us: [latency_us; 2],
-            memory_bytes: None,
-            model_bytes: 1,
-            verdict: "stable".into(),
-            json: String::new(),
-            at_s: 0.0,
-        }));
-    }
-
-    /// A generation of one candidate that is trained to this error at this latency.
-    fn live(state: &mut State, candidate: CandidateId, error: f64, latency_us: f64) {
-        accept(state, candidate, None);
-        train(state, candidate, error, latency_us);
-    }
-
-    fn train(state: &mut State, candidate: CandidateId, error: f64, latency_us: f64) {
-        measure(state, candidate, 0, latency_us);
-        state.apply(&Record::Trained(Trained {
-            candidate,
-            error,
-            error_interval: [error; 2],
-            outcomes: Vec::new(),
-            curve: Vec::new(),
-            weights: None,
-            onnx: None,
-            train_s: 1.0,
-            at_s: 0.0,
-        }));
-        tell(state, vec![candidate]);
-    }
-
-    fn tell(state: &mut State, candidates: Vec<CandidateId>) {
-        let archive = state.archive(0);
-        let members = archive.members().into_iter().map(|m| FrontMember {
-            candidate: m.id,
-            values: m.point(),
-            intervals: m.values.iter().map(|v| v.interval).collect(),
-        });
-        let told = Told {
-            generation: state.generation(),
-            candidates,
-            proposed: state.counts().proposed,
-            fronts: vec![ToldFront { hypervolume: 0.0, members: members.collect() }],
-            at_s: 0.0,
-        };
-        state.apply(&Record::Told(told));
-    }
-
-    fn front(state: &State) -> Vec<CandidateId> {
-        state.archive(0).members().iter().map(|m| m.id).collect()
-    }
-
-    #[test]
-    fn who_was_put_aside_by_noise_returns_when_what_did_it_is_gone() {
-        let mut state = run(&[]);
-        live(&mut state, 1, 0.020, 100.0);
-        live(&mut state, 2, 0.019, 107.0);
-        assert_eq!(front(&state), [2], "107 is no more than 100 up to noise");
-        live(&mut state, 3, 0.018, 114.0);
-        assert_eq!(front(&state), [1, 3], "100 is clearly below 114");
-    }
-
-    #[test]
-    fn what_a_member_was_trained_on_to_stands_in_its_place_even_if_it_is_worse() {
-        let mut state = run(&[]);
-        live(&mut state, 1, 0.01, 100.0);
-        accept(&mut state, 2, Some(1));
-        train(&mut state, 2, 0.02, 101.0);
-        assert_eq!(front(&state), [2]);
-    }
-
-    #[test]
-    fn a_member_by_a_lucky_round_gives_its_place_back() {
-        let mut state = run(&[]);
-        live(&mut state, 1, 0.020, 100.0);
-        live(&mut state, 2, 0.019, 100.0);
-        assert_eq!(front(&state), [2]);
-        (1..5).for_each(|round| measure(&mut state, 2, round, 160.0));
-        assert_eq!(front(&state), [1, 2]);
-    }
-
-    #[test]
-    fn limits_hold_on_the_front_and_an_error_limit_once_it_can() {
-        let mut state = run(&["latency<=110us", "error<=5%"]);
-        live(&mut state, 1, 0.30, 50.0);
-        assert_eq!(front(&state), [1], "nothing keeps the limit on the error yet");
-        live(&mut state, 2, 0.04, 100.0);
-        assert_eq!(front(&state), [2]);
-        (1..5).for_each(|round| measure(&mut state, 2, round, 130.0));
-        assert_eq!(front(&state), [1], "repeats are over the limit on the latency");
-    }
-
-    #[test]
-    fn whoever_breaks_a_limit_can_still_be_a_parent() {
-        let mut state = run(&["latency<=110us"]);
-        live(&mut state, 1, 0.30, 109.0);
-        (1..5).for_each(|round| measure(&mut state, 1, round, 112.0));
-        assert!(front(&state).is_empty());
-        let all = state.archive_without_limits(0);
-        assert_eq!(all.members().iter().map(|m| m.id).collect::<Vec<_>>(), [1]);
-    }
-
-    #[test]
-    fn proposals_are_counted_once_whether_a_generation_is_open_or_told() {
-        let mut state = run(&[]);
-        live(&mut state, 1, 0.2, 100.0);
-        assert_eq!(state.counts().proposed, 5);
-        accept(&mut state, 2, None);
-        accept(&mut state, 3, None);
-        assert_eq!(state.counts().proposed, 10);
-    }
-}
+mod tests;

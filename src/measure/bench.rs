@@ -1,5 +1,6 @@
 //! One device with one runtime, ready to measure model after model.
 mod extras;
+mod visit;
 
 use std::fs;
 use std::io;
@@ -30,7 +31,6 @@ use super::error::NO_MODEL;
 use super::gates::Gated;
 use super::gates::Gates;
 use super::gates::Heat;
-use super::hold::Hold;
 use super::measurement::Launch;
 use super::measurement::Measurement;
 use super::measurement::ModelFile;
@@ -41,6 +41,7 @@ use super::repeat::Noise;
 use super::repeat::NoiseLearner;
 use super::sustained::Sustained;
 use super::verdict::Verdict;
+use visit::Visit;
 
 /// How long the agent may take to say who it is, looking for runtimes included.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
@@ -389,51 +390,6 @@ impl Bench {
         }
     }
 
-    /// Takes the device, and brings the model there.
-    fn visit<'a>(
-        &self,
-        model: &Path,
-        file: &'a ModelFile,
-        plan: &Plan,
-    ) -> Result<Visit<'a>, MeasureError> {
-        let mut patience = Patience { crashes: 0 };
-        let hold = patience.with(|| self.hold(plan.longest()))?;
-        let placed = self.place(model, file)?;
-        let mut visit = Visit { file, placed, hold, patience, longest: plan.longest() };
-        // Bringing it may have taken longer than the lease: then the device is taken anew, since
-        // nothing was measured yet.
-        if self.keep(&mut visit).is_err() {
-            self.keep(&mut visit)?;
-        }
-        Ok(visit)
-    }
-
-    /// Keeps the device for longer; false if it had to be taken anew: somebody else may have had it
-    /// since the last time.
-    fn keep(&self, visit: &mut Visit<'_>) -> Result<bool, MeasureError> {
-        match visit.hold.renew() {
-            Ok(()) => Ok(true),
-            // It was the runner that held it, not the model.
-            Err(error) if error.is_transient() => {
-                let longest = visit.longest;
-                visit.hold = visit.patience.with(|| self.hold(longest))?;
-                Ok(false)
-            }
-            Err(source) => Err(self.failed(NO_MODEL, source)),
-        }
-    }
-
-    /// Keeps the device for this bench until the value is dropped, waiting for others.
-    fn hold(&self, longest: Duration) -> Result<Hold, MeasureError> {
-        Hold::take(&*self.transport, longest).map_err(|source| self.failed(NO_MODEL, source))
-    }
-
-    /// Brings the model to the device; says how it is called there.
-    fn place(&self, model: &Path, file: &ModelFile) -> Result<String, MeasureError> {
-        let placed = self.transport.place(model, &file.blake3);
-        placed.map_err(|source| self.failed(&file.path, source))
-    }
-
     fn failed(&self, model: &str, source: DeviceError) -> MeasureError {
         MeasureError::Device { model: model.to_owned(), source }
     }
@@ -454,7 +410,7 @@ impl Bench {
         let wall_us = (since_boot() - start).as_secs_f64() * 1e6;
         match answer {
             Answer::Timed(timed) => {
-                let wall = self.is_real().then_some(wall_us);
+                let wall = self.computes().then_some(wall_us);
                 self.believe(model, plausible::ensure_possible(&timed, wall))?;
                 Ok(Launch { wall_us, timed: *timed })
             }
@@ -482,8 +438,8 @@ impl Bench {
         }
     }
 
-    /// Does the runtime take the time it says?
-    fn is_real(&self) -> bool {
+    /// Does the runtime run models, and take the time it says? The metronome does not.
+    pub fn computes(&self) -> bool {
         self.runtime.name != "metronome"
     }
 
@@ -572,45 +528,6 @@ fn read(model: &Path) -> Result<ModelFile, MeasureError> {
         blake3: hasher.finalize().to_hex().to_string(),
         bytes: hasher.count(),
     })
-}
-
-/// One measurement as the device sees it: it is ours, and the model is there.
-struct Visit<'a> {
-    file: &'a ModelFile,
-    /// The model's name on the device.
-    placed: String,
-    hold: Hold,
-    patience: Patience,
-    /// The longest that a launch may take.
-    longest: Duration,
-}
-
-/// One crash of a measurement is forgiven.
-struct Patience {
-    crashes: u32,
-}
-
-impl Patience {
-    /// Makes a launch, and once more if it crashed and none did before.
-    fn with<T>(&mut self, launch: impl Fn() -> Result<T, MeasureError>) -> Result<T, MeasureError> {
-        match launch() {
-            Err(error) if error.is_transient() && self.crashes == 0 && !is_final(&error) => {
-                self.crashes += 1;
-                launch()
-            }
-            result => result,
-        }
-    }
-}
-
-/// Waiting as long again would tell nothing new; and where there is no runner, no model is either.
-fn is_final(error: &MeasureError) -> bool {
-    match error {
-        MeasureError::Device { source, .. } => {
-            matches!(source, DeviceError::Hung { .. }) || source.is_missing_runner()
-        }
-        _ => false,
-    }
 }
 
 fn unexpected(transport: &dyn Transport, model: &str, answer: &Answer) -> MeasureError {

@@ -180,6 +180,7 @@ impl MeasureError {
             Self::TooHot { .. } => State::Hot,
             Self::LowBattery { .. } | Self::NotCharging { .. } => State::LowBattery,
             Self::NoSpace { .. } => State::NoSpace,
+            Self::BringsDown { source, .. } => source.state(),
             Self::Unfit { .. }
             | Self::Model { .. }
             | Self::NotWritten { .. }
@@ -201,6 +202,7 @@ impl MeasureError {
                 teaches => teaches,
             },
             Self::Unfit { .. }
+            | Self::BringsDown { .. }
             | Self::Model { .. }
             | Self::NotWritten { .. }
             | Self::NoRuntime { .. } => None,

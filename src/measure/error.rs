@@ -105,6 +105,17 @@ pub enum MeasureError {
         reason: String,
     },
 
+    /// The device went away each time that it ran the model.
+    #[error("the device went away {losses} times while it ran `{model}`, which may bring it down")]
+    BringsDown {
+        /// What was to be measured.
+        model: String,
+        /// How often it was tried.
+        losses: u32,
+        /// The last time.
+        source: DeviceError,
+    },
+
     /// The device, its runner or the model failed.
     #[error("cannot measure `{model}`")]
     Device {
@@ -135,6 +146,9 @@ impl MeasureError {
             Self::Unfit { .. } => {
                 Some("start the device anew; `citronade devices check NAME` tries it")
             }
+            Self::BringsDown { .. } => {
+                Some("does its power supply hold under load, and has it memory for the model?")
+            }
             Self::Model { .. } | Self::NoRuntime { .. } => None,
         }
     }
@@ -148,6 +162,7 @@ impl MeasureError {
             | Self::NoRuntime { .. }
             | Self::NoSpace { .. }
             | Self::Unfit { .. }
+            | Self::BringsDown { .. }
             | Self::Device { .. } => false,
         }
     }
@@ -161,7 +176,10 @@ impl MeasureError {
             | Self::NotCharging { .. }
             | Self::NoSpace { .. }
             | Self::Unfit { .. } => true,
-            Self::Model { .. } | Self::NotWritten { .. } | Self::NoRuntime { .. } => false,
+            Self::Model { .. }
+            | Self::NotWritten { .. }
+            | Self::NoRuntime { .. }
+            | Self::BringsDown { .. } => false,
         }
     }
 
@@ -179,7 +197,26 @@ impl MeasureError {
             | Self::NotCharging { .. }
             | Self::NoSpace { .. }
             | Self::Unfit { .. }
+            | Self::BringsDown { .. }
             | Self::Device { .. } => false,
+        }
+    }
+
+    /// Whether the device was lost while it ran the model.
+    pub fn is_a_lost_run(&self) -> bool {
+        match self {
+            Self::Device { model, source: DeviceError::Gone { at_work, .. } } => {
+                *at_work && model != NO_MODEL
+            }
+            _ => false,
+        }
+    }
+
+    /// The same after `losses` lost runs of one model: it is its doing.
+    pub fn brings_down(self, losses: u32) -> Self {
+        match self {
+            Self::Device { model, source } => Self::BringsDown { model, losses, source },
+            other => other,
         }
     }
 
@@ -205,7 +242,7 @@ impl MeasureError {
             | Self::NotCharging { .. }
             | Self::NoSpace { .. }
             | Self::Unfit { .. } => true,
-            Self::Model { .. } => false,
+            Self::Model { .. } | Self::BringsDown { .. } => false,
         }
     }
 
@@ -213,7 +250,7 @@ impl MeasureError {
     pub fn is_the_models_fault(&self) -> bool {
         match self {
             Self::Device { model, source } => model != NO_MODEL && source.is_the_models_fault(),
-            Self::Model { .. } => true,
+            Self::Model { .. } | Self::BringsDown { .. } => true,
             Self::NotWritten { .. }
             | Self::NoRuntime { .. }
             | Self::TooHot { .. }

@@ -46,19 +46,33 @@ use crate::device::script;
 use crate::remote;
 use crate::support::adbd::AdbServer;
 use crate::support::adbd::Phone;
+use crate::support::sshd::Board;
 
 fn digits() -> Material {
     Material::new(data::load("digits", &LoadOptions::default()).unwrap())
 }
 
-fn on_metronome(name: String) -> RunDevice {
-    RunDevice { name, runtime: "metronome".into(), reference: None }
+fn device_with(runtime: &str, name: String) -> RunDevice {
+    RunDevice { name, runtime: runtime.into(), reference: None }
 }
 
 const FORTY: Budget = Budget { seconds: None, candidates: Some(40), epochs: None };
+/// The seeds and nothing else.
+const SEEDS: Budget = Budget { seconds: None, candidates: Some(1), epochs: None };
 
-/// A search on `devices`, with a formula in place of training.
+/// A search on `devices`, with a formula in place of training and the metronome in place of a runtime.
 fn search(
+    devices: Vec<Arc<dyn Transport>>,
+    folder: &Path,
+    budget: Budget,
+    before: impl FnOnce(),
+    watch: &mut dyn FnMut(&Event),
+) -> (Engine, StopReason) {
+    search_with("metronome", devices, folder, budget, before, watch)
+}
+
+fn search_with(
+    runtime: &str,
     devices: Vec<Arc<dyn Transport>>,
     folder: &Path,
     budget: Budget,
@@ -69,7 +83,7 @@ fn search(
     let names: Vec<String> = (0..devices.len()).map(name).collect();
     let config = RunConfig {
         device: DeviceNames(names.clone()),
-        runtime: "metronome".into(),
+        runtime: runtime.into(),
         objectives: vec![Objective::Error, Objective::Latency, Objective::Parameters],
         budget,
         ..RunConfig::default()
@@ -81,7 +95,7 @@ fn search(
         config: serde_json::to_string(&config).unwrap(),
         data: "digits".into(),
         data_hash: material.data.fingerprint(),
-        devices: names.into_iter().map(on_metronome).collect(),
+        devices: names.into_iter().map(|name| device_with(runtime, name)).collect(),
         threads: 1,
         objectives: config.objectives.iter().map(Objective::to_string).collect(),
         limits: Default::default(),
@@ -91,7 +105,7 @@ fn search(
     let gauge = |(at, device): (usize, Arc<dyn Transport>)| {
         let folder = folder.join(at.to_string());
         fs::create_dir(&folder).unwrap();
-        Gauge { bench: Bench::open(device, "metronome", 1).unwrap(), folder, sustained: None }
+        Gauge { bench: Bench::open(device, runtime, 1).unwrap(), folder, sustained: None }
     };
     let gauges = devices.into_iter().enumerate().map(gauge).collect();
     before();
@@ -177,6 +191,80 @@ fn a_search_ends_in_its_time_though_its_phone_stays_away() {
     let device = remote::phone(&server, &phone);
     let (_, reason) = search(vec![device], folder.path(), budget, || {}, &mut watch);
     assert_eq!((reason, paused > 0), (StopReason::Budget, true));
+}
+
+/// The first model that is timed brings the board down, each time: its session ends without a word.
+#[test]
+fn a_candidate_that_brings_its_board_down_each_time_fails_by_name_and_the_search_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (login, power, bad, falls) = (at("login"), at("power"), at("bad"), at("falls"));
+    let program = |path: &Path, text: &str| {
+        fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    program(
+        &power,
+        &format!(
+            "read -r request\n\
+             name=$(printf %s \"$request\" | sed -n 's/.*\"\\([0-9a-f]*\\.onnx\\)\".*/\\1/p')\n\
+             [ -z \"$name\" ] || [ -e '{0}' ] || echo \"$name\" > '{0}'\n\
+             if [ -n \"$name\" ] && [ \"$name\" = \"$(cat '{0}')\" ]; then\n\
+             echo >> '{1}'; kill -9 0; fi\n\
+             {{ printf '%s\\n' \"$request\"; cat; }} | \"$@\"",
+            bad.display(),
+            falls.display()
+        ),
+    );
+    program(
+        &login,
+        &format!(
+            "exec sh -c \"$(printf %s \"$SSH_ORIGINAL_COMMAND\" | sed 's|\\./runner-[0-9a-f]*; else|{} &|g')\"",
+            power.display()
+        ),
+    );
+    let Some(board) = Board::with_login(&login) else { return };
+    let device = remote::remote(board.ssh(), &remote::Folder::of_board(&board));
+    let mut paused = 0;
+    let mut watch = |event: &Event| paused += u32::from(matches!(event, Event::Paused(_)));
+    let (engine, _) = search(vec![Arc::new(device)], folder.path(), SEEDS, || {}, &mut watch);
+    assert_eq!((paused, fs::read_to_string(&falls).unwrap().lines().count()), (2, 3));
+    let candidates = engine.state().candidates();
+    let ended = candidates.values().filter_map(|c| c.ended.as_ref());
+    let failed: Vec<_> = ended.filter(|e| e.kind == EndKind::Failed).collect();
+    let [failed] = failed.as_slice() else { panic!("{failed:?}") };
+    assert!(failed.reason.contains("went away 3 times while it ran"), "{}", failed.reason);
+    assert!(!engine.state().front(0).is_empty());
+}
+
+/// The runner, whose outputs of the second file of a candidate that it runs are not what they should be.
+#[test]
+fn a_member_that_computes_something_else_on_the_device_is_on_no_front_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = folder.path().join("count");
+    let wrong = script(&format!(
+        "read -r request; case \"$request\" in *'\"run\"'*) echo >> '{0}';; esac; \
+         change=; case \"$request\" in *'\"run\"'*) \
+         [ $(wc -l < '{0}') = 2 ] && change='s/\"values\":\\[[^,]*/\"values\":[1000/';; esac; \
+         {{ printf '%s\\n' \"$request\"; cat; }} | '{AGENT}' | sed -u \"$change\"",
+        count.display()
+    ));
+    let mut told = Vec::new();
+    let mut watch = |event: &Event| {
+        if let Event::Wrong { candidate, device, reason } = event {
+            told.push((*candidate, device.clone(), reason.clone()));
+        }
+    };
+    let devices: Vec<Arc<dyn Transport>> = vec![Arc::new(wrong)];
+    let (engine, _) = search_with("tract", devices, folder.path(), SEEDS, || {}, &mut watch);
+    let [(candidate, device, reason)] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(device, "local");
+    assert!(reason.contains("from those of citronade's plain loops"), "{reason}");
+    let front: Vec<u64> = engine.state().front(0).iter().map(|m| m.candidate).collect();
+    assert!(!front.is_empty() && !front.contains(candidate), "{candidate} in {front:?}");
+    let compared = fs::read_to_string(&count).unwrap().lines().count();
+    let once = front.len() + 1..=engine.state().counts().trained as usize;
+    assert!(once.contains(&compared), "{compared} comparisons, {front:?} on the front");
 }
 
 /// Who was measured on which device, from the store's records.
@@ -268,7 +356,7 @@ fn a_device_that_is_plugged_in_again_measures_what_it_missed() {
     };
     let here: Arc<dyn Transport> = Arc::new(script(&format!("exec '{AGENT}'")));
     let devices = vec![here, remote::phone(&server, &phone)];
-    let budget = Budget { seconds: Some(40.0), ..Budget::default() };
+    let budget = Budget { seconds: Some(20.0), ..Budget::default() };
     let (engine, _) = search(devices, folder.path(), budget, || {}, &mut watch);
     assert!(is_back);
     let state = engine.state();

@@ -4,7 +4,6 @@ use std::io::BufRead;
 use std::io::BufReader;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Output;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,9 +37,9 @@ use crate::device::script;
 use crate::support::adbd::AdbServer;
 use crate::support::adbd::Phone;
 use crate::support::adbd::wait_until;
+use crate::support::desk::Desk;
 use crate::support::models;
 use crate::support::program::check_exit;
-use crate::support::program::citronade;
 use crate::support::program::stderr;
 use crate::support::sshd::Board;
 
@@ -226,80 +225,6 @@ fn a_device_that_became_slower_is_told_with_each_measurement() {
         assert!(Measurement::from_json(&m.to_json()).unwrap() == m);
     }
     let Some(Check { slower: Some(_), .. }) = device.health().last_check() else { panic!() };
-}
-
-/// A computer with devices: the program with a configuration, and ways to devices, of its own.
-struct Desk {
-    folder: TempDir,
-    variables: Vec<(String, String)>,
-}
-
-impl Desk {
-    fn new(devices: &str) -> Self {
-        let folder = TempDir::new().unwrap();
-        fs::create_dir_all(folder.path().join("config")).unwrap();
-        fs::create_dir_all(folder.path().join("bin")).unwrap();
-        let desk = Desk { folder, variables: Vec::new() };
-        desk.write("config/devices.toml", devices);
-        desk
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.folder.path().join(name), text).unwrap();
-    }
-
-    /// A program that is found before any other of its name.
-    fn install(&self, name: &str, script: &str) {
-        let path = self.folder.path().join("bin").join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    }
-
-    fn command(&self, args: &[&str]) -> std::process::Command {
-        let mut command = citronade(self.folder.path(), args);
-        let (bin, path) = (self.folder.path().join("bin"), std::env::var("PATH").unwrap());
-        command
-            .env("CITRONADE_CONFIG_DIR", self.folder.path().join("config"))
-            .env("PATH", format!("{}:{path}", bin.display()))
-            .envs(self.variables.iter().cloned());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    /// How `citronade devices --json` finds a device.
-    fn found(&self, name: &str) -> Value {
-        let output = self.run(&["devices", "--json"]);
-        check_exit(&output, 0);
-        let text = String::from_utf8(output.stdout).unwrap();
-        let mut rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        rows.find(|row| row["name"] == name).unwrap_or_else(|| panic!("no {name} in {text}"))
-    }
-
-    /// The device is in this state, and the fix has this part.
-    #[track_caller]
-    fn check_state(&self, name: &str, state: &str, fix: &str) {
-        let row = self.found(name);
-        assert_eq!(row["state"], state, "{row}");
-        assert!(row["fix"].as_str().unwrap_or_default().contains(fix), "{row}");
-        assert_eq!(row["fix"].is_null(), state == "ready", "{row}");
-    }
-
-    /// The doctor says the same, and changes nothing.
-    #[track_caller]
-    fn check_doctor(&self, name: &str, state: &str, fix: &str) {
-        let output = self.run(&["doctor", "--json"]);
-        check_exit(&output, 0);
-        let text = String::from_utf8(output.stdout).unwrap();
-        let mut findings = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let is_it =
-            |f: &Value| f["what"] == "device" && f["found"].as_str().unwrap().starts_with(name);
-        let found = findings.find(is_it).unwrap_or_else(|| panic!("no {name} in {text}"));
-        assert_eq!((&found["state"], &found["ok"]), (&state.into(), &(state == "ready").into()));
-        assert!(found["fix"].as_str().unwrap_or_default().contains(fix), "{found}");
-    }
 }
 
 #[test]

@@ -186,8 +186,8 @@ fn an_absent_onnx_runtime_is_told_and_tract_is_used() {
     let error = Bench::open(nowhere(), "ort", 1).map(|_| ()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the runtime `ort` is not ready on local: ORT_DYLIB_PATH names `/nowhere/lib.so`, which \
-         is not a file; correct it, or unset it to search"
+        "the runtime `ort` is not ready on local: ORT_DYLIB_PATH, or `onnxruntime` in the device's \
+         profile, names `/nowhere/lib.so`, which is not a file; correct it, or leave it out to search"
     );
     let (bench, missing) = Bench::open_or_tract(nowhere(), "ort", 1).unwrap();
     assert_eq!(bench.runtime().name, "tract");

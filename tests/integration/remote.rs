@@ -30,6 +30,7 @@ use citronade::measure::Level;
 use citronade::measure::Plan;
 use citronade::measure::Progress;
 use citronade::measure::Verdict;
+use serde_json::Value;
 
 use crate::device::AGENT;
 use crate::support::adbd::AdbServer;
@@ -37,7 +38,10 @@ use crate::support::adbd::Phone;
 use crate::support::adbd::Way;
 use crate::support::adbd::thermal_service;
 use crate::support::adbd::wait_until;
+use crate::support::desk::Desk;
 use crate::support::models;
+use crate::support::program::check_exit;
+use crate::support::program::stderr;
 use crate::support::sshd::Board;
 
 /// Long enough for a busy machine; a test that waits so long has failed.
@@ -246,6 +250,47 @@ fn the_onnx_runtime_beside_the_runners_is_brought_to_the_board_and_used() {
     fs::remove_dir_all(&folder.here).unwrap();
     bench.measure(&path, &Plan::of(Level::Screen)).unwrap();
     assert!(brought.is_file());
+}
+
+/// A runtime that no test machine has by itself is used where the profile says it is; a wrong path is
+/// told, and not searched around.
+#[test]
+fn the_onnx_runtime_that_a_profile_names_is_used_here_and_over_ssh() {
+    let Some(board) = Board::start() else { return };
+    let Some(library) = onnx_runtime() else {
+        eprintln!("not tried: no Python with onnxruntime, see tests/python");
+        return;
+    };
+    let desk = Desk::new("");
+    let config = board.configuration("user", "known");
+    desk.install("ssh", &format!("exec /usr/bin/ssh {config} \"$@\""));
+    fs::write(desk.folder.path().join("m.onnx"), TINY_MODEL).unwrap();
+    let named = desk.folder.path().join("libonnxruntime.so");
+    symlink(&library, &named).unwrap();
+    let (port, work) = (board.port(), board.folder());
+    let board = format!(
+        "transport = \"ssh\"\nhost = \"127.0.0.1\"\nport = {port}\nworkdir = {work:?}\n\
+         max_mb = 2000"
+    );
+    for device in ["transport = \"local\"", &board] {
+        let measured = |path: &Path| {
+            desk.write(
+                "config/devices.toml",
+                &format!("[device.x]\n{device}\nonnxruntime = {path:?}\n"),
+            );
+            let args =
+                ["measure", "m.onnx", "--level", "screen", "--device", "x", "--agent", AGENT];
+            let mut command = desk.command(&[&args[..], &["--runtime", "ort", "--json"]].concat());
+            command.env_remove("ORT_DYLIB_PATH").output().unwrap()
+        };
+        let output = measured(&named);
+        check_exit(&output, 0);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(found["runtime"], "ort", "{device}: {}", stderr(&output));
+        let output = measured(Path::new("/nowhere/lib.so"));
+        check_exit(&output, 0);
+        assert!(stderr(&output).contains("names `/nowhere/lib.so`, which is not a file"));
+    }
 }
 
 #[track_caller]

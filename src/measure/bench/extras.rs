@@ -75,7 +75,7 @@ impl Bench {
     ///
     /// # Panics
     ///
-    /// If the network is not valid, or reads another number of values than the file.
+    /// If the network is not valid.
     pub fn compare_with(&self, model: &Path, network: &Network) -> Result<Agreement, MeasureError> {
         let mut found = self.outputs(model)?;
         let inputs = Fill::Scattered.tensors(&found.inputs);
@@ -87,10 +87,11 @@ impl Bench {
             .copied()
             .map(|v| v.unwrap_or(f64::NAN) as f32)
             .collect();
-        let expected: Vec<_> = eval(network, &sample)
-            .into_iter()
-            .map(|v| Some(f64::from(v)).filter(|v| v.is_finite()))
-            .collect();
+        // What reads another number of values is not this network.
+        let is_it = sample.len() == network.graph.input_shape().iter().product::<usize>();
+        let computed = if is_it { eval(network, &sample) } else { Vec::new() };
+        let expected: Vec<_> =
+            computed.into_iter().map(|v| Some(f64::from(v)).filter(|v| v.is_finite())).collect();
         found.tensors.truncate(1);
         let tensors =
             found.tensors.iter().map(|t| TensorData { values: expected.clone(), ..t.clone() });

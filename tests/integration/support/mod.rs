@@ -1,6 +1,7 @@
 //! What several tests share.
 pub mod activations;
 pub mod adbd;
+pub mod desk;
 pub mod emulator;
 pub mod models;
 pub mod networks;
