@@ -13,6 +13,7 @@ mod measure;
 mod output;
 mod progress;
 mod search;
+mod spaces;
 
 pub use args::Args;
 pub use exit::Exit;
@@ -66,6 +67,7 @@ fn dispatch(args: Args) -> anyhow::Result<Exit> {
         Command::Devices(devices) => devices::run(devices, json),
         Command::Datasets => lists::datasets(json),
         Command::Strategies => lists::strategies(json),
+        Command::Spaces(args) => spaces::run(&args, json),
         Command::Morphisms => lists::morphisms(json),
         Command::Doctor => doctor::run(json),
         Command::Gc(gc) => inspect::gc(&gc, json),
