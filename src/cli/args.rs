@@ -60,6 +60,8 @@ pub enum Command {
     /// List the strategies
     #[command(after_help = "Example:\n  citronade strategies --json")]
     Strategies,
+    /// List the spaces of architectures; draw a member of one
+    Spaces(Spaces),
     /// List the morphisms
     #[command(after_help = "Example:\n  citronade morphisms")]
     Morphisms,
@@ -314,6 +316,25 @@ pub struct Report {
     pub device: Option<String>,
     #[command(flatten)]
     pub stored: Stored,
+}
+
+/// Arguments of `spaces`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  citronade spaces\n  citronade spaces darts-cells --svg cell.svg\n  citronade spaces macro --member 22212220"
+)]
+pub struct Spaces {
+    /// Draw a random member of this space, as a network for the bundled digits.
+    pub name: Option<String>,
+    /// Draw this member, in the space's own words.
+    #[arg(long, value_name = "TEXT", requires = "name")]
+    pub member: Option<String>,
+    /// Of the random member.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "name")]
+    pub seed: u64,
+    /// Also draw it into this file.
+    #[arg(long, value_name = "FILE", requires = "name")]
+    pub svg: Option<PathBuf>,
 }
 
 /// Arguments of `gc`.

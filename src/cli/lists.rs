@@ -45,7 +45,8 @@ pub fn morphisms(json: bool) -> anyhow::Result<Exit> {
     list(rows.collect(), json)
 }
 
-fn list(rows: Vec<(&str, String, serde_json::Value)>, json: bool) -> anyhow::Result<Exit> {
+/// Rows of name, what about it, and the same for programs.
+pub fn list(rows: Vec<(&str, String, serde_json::Value)>, json: bool) -> anyhow::Result<Exit> {
     let lines = rows.iter().map(|(name, about, value)| match json {
         true => value.to_string(),
         false => format!("{name:<18} {about}"),

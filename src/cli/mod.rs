@@ -14,6 +14,7 @@ mod measure;
 mod output;
 mod progress;
 mod search;
+mod spaces;
 
 pub use args::Args;
 pub use exit::Exit;
@@ -68,6 +69,7 @@ fn dispatch(args: Args) -> anyhow::Result<Exit> {
         Command::Bench(bench) => bench::run(&bench, args.voice),
         Command::Datasets => lists::datasets(json),
         Command::Strategies => lists::strategies(json),
+        Command::Spaces(args) => spaces::run(&args, json),
         Command::Morphisms => lists::morphisms(json),
         Command::Doctor => doctor::run(json),
         Command::Gc(gc) => inspect::gc(&gc, json),

@@ -10,6 +10,7 @@
 mod axis;
 mod chart;
 mod csv;
+mod diagram;
 mod error;
 mod html;
 mod json;
@@ -23,6 +24,8 @@ mod view;
 mod yields;
 
 pub use csv::csv;
+pub use diagram::diagram_svg;
+pub use diagram::diagram_text;
 pub use error::ReportError;
 pub use html::html;
 pub use json::json;

@@ -4,9 +4,12 @@ use crate::graph::Graph;
 use crate::graph::Op;
 use crate::graph::Pool;
 
+use super::Drawing;
 use super::Edge;
 use super::Label;
+use super::Row;
 use super::Sketch;
+use super::cell_text;
 use super::parts;
 use super::parts::Image;
 
@@ -185,6 +188,24 @@ impl Cell {
         Sketch { inputs: INPUTS, places: to + 1, edges, operations: computing().count() }
     }
 
+    /// Places with their numbers and what is done there.
+    fn drawing(&self, title: &str) -> Drawing {
+        let row = |label: String, mut reads: Vec<usize>| {
+            reads.sort_unstable();
+            reads.dedup();
+            Row { label, size: String::new(), reads }
+        };
+        let inputs = ["0: last cell but one", "1: last cell"];
+        let mut rows: Vec<Row> = inputs.map(|label| row(label.to_owned(), Vec::new())).into();
+        for block in &self.blocks {
+            let label = format!("{}: {}", rows.len(), cell_text::block(block));
+            rows.push(row(label, block.parts.map(|(from, _)| from).into()));
+        }
+        let joined: Vec<String> = self.output.iter().map(usize::to_string).collect();
+        rows.push(row(format!("output: {}", joined.join(" & ")), self.output.clone()));
+        Drawing { title: title.to_owned(), rows }
+    }
+
     /// Appends the cell behind two images, `stride` from the second on.
     fn push(&self, graph: &mut Graph, inputs: [Image; 2], channels: usize, stride: usize) -> Image {
         let mut places = self.prepared(graph, inputs, channels);
@@ -232,6 +253,12 @@ impl Cell {
 pub(super) struct Cells {
     pub normal: Cell,
     pub reduction: Cell,
+}
+
+impl Cells {
+    pub fn drawings(&self) -> Vec<Drawing> {
+        vec![self.normal.drawing("normal cell"), self.reduction.drawing("reduction cell")]
+    }
 }
 
 impl Scale {

@@ -4,6 +4,7 @@ use crate::graph::Graph;
 use super::ChoiceError;
 use super::ChoiceSpace;
 use super::Choices;
+use super::Drawing;
 use super::Scale;
 use super::Sketch;
 use super::cell;
@@ -111,6 +112,10 @@ impl ChoiceSpace for NasNet {
     fn sketches(&self, choices: &Choices) -> Vec<Sketch> {
         let cells = self.cells(choices);
         vec![cells.normal.sketch(&OPERATIONS), cells.reduction.sketch(&OPERATIONS)]
+    }
+
+    fn drawings(&self, choices: &Choices) -> Vec<Drawing> {
+        self.cells(choices).drawings()
     }
 
     fn build(&self, choices: &Choices) -> Option<Graph> {

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::graph::Graph;
 
 use super::Architecture;
+use super::Drawing;
 use super::Features;
 use super::Sketch;
 use super::Space;
@@ -38,6 +39,12 @@ pub trait ChoiceSpace: Send + Sync + std::fmt::Debug {
     /// What the choices make, as operations between places, one for each kind of cell or stage;
     /// empty where that says no more than the choices themselves.
     fn sketches(&self, choices: &Choices) -> Vec<Sketch>;
+
+    /// What the choices make, to be drawn, one for each kind of cell; empty where the network itself
+    /// shows it best.
+    fn drawings(&self, _choices: &Choices) -> Vec<Drawing> {
+        Vec::new()
+    }
 
     /// The network that the choices stand for; `None` if nothing comes through it. The graph is valid.
     fn build(&self, choices: &Choices) -> Option<Graph>;

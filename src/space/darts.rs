@@ -4,6 +4,7 @@ use crate::graph::Graph;
 use super::ChoiceError;
 use super::ChoiceSpace;
 use super::Choices;
+use super::Drawing;
 use super::Scale;
 use super::Sketch;
 use super::cell::Block;
@@ -75,6 +76,10 @@ impl ChoiceSpace for Darts {
     fn sketches(&self, choices: &Choices) -> Vec<Sketch> {
         let cells = cells(choices);
         vec![cells.normal.sketch(&OPERATIONS), cells.reduction.sketch(&OPERATIONS)]
+    }
+
+    fn drawings(&self, choices: &Choices) -> Vec<Drawing> {
+        cells(choices).drawings()
     }
 
     fn build(&self, choices: &Choices) -> Option<Graph> {

@@ -8,8 +8,10 @@ use crate::graph::Pool;
 use super::ChoiceError;
 use super::ChoiceSpace;
 use super::Choices;
+use super::Drawing;
 use super::Edge;
 use super::Label;
+use super::Row;
 use super::Sketch;
 use super::choice::digits;
 use super::parts;
@@ -20,6 +22,8 @@ const OPTIONS: [usize; 6] = [5; 6];
 const ENDS: [(usize, usize); 6] = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)];
 /// Places of a cell.
 const PLACES: usize = 4;
+/// Operations in words, by option.
+const NAMES: [&str; 5] = ["none", "skip", "conv1", "conv3", "avg3"];
 
 /// Six operations between four places: 15,625 cells, of which some 6,500 differ.
 ///
@@ -54,6 +58,10 @@ impl ChoiceSpace for Nb201 {
 
     fn sketches(&self, choices: &Choices) -> Vec<Sketch> {
         vec![sketch(choices)]
+    }
+
+    fn drawings(&self, choices: &Choices) -> Vec<Drawing> {
+        vec![drawing(choices)]
     }
 
     fn build(&self, choices: &Choices) -> Option<Graph> {
@@ -101,6 +109,23 @@ fn sketch(choices: &Choices) -> Sketch {
         Edge { from, to, label }
     });
     Sketch { inputs: 1, places: PLACES, edges: edges.collect(), operations: 3 }
+}
+
+/// The live part of the cell.
+fn drawing(choices: &Choices) -> Drawing {
+    let live = sketch(choices).live();
+    let mut rows = vec![Row { label: "0: input".to_owned(), size: String::new(), reads: vec![] }];
+    for place in 1..PLACES {
+        let arriving = ENDS.iter().zip(choices).filter(|((from, to), _)| {
+            *to == place && live.iter().any(|edge| (edge.from, edge.to) == (*from, *to))
+        });
+        let (reads, words): (Vec<usize>, Vec<String>) = arriving
+            .map(|((from, _), choice)| (*from, format!("{}({from})", NAMES[usize::from(*choice)])))
+            .unzip();
+        let words = if words.is_empty() { "nothing".to_owned() } else { words.join("+") };
+        rows.push(Row { label: format!("{place}: {words}"), size: String::new(), reads });
+    }
+    Drawing { title: "cell".to_owned(), rows }
 }
 
 fn operate(graph: &mut Graph, operation: usize, from: NodeId, channels: usize) -> NodeId {

@@ -1,11 +1,7 @@
 //! ONNX files: written, read back, run by tract and ONNX Runtime, and damaged.
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::env;
-use std::ffi::OsString;
 use std::fs;
-use std::process::Command;
-use std::process::Stdio;
 
 use citronade::graph::Activation;
 use citronade::graph::Conv;
@@ -30,6 +26,7 @@ use crate::support::networks::random_network;
 use crate::support::networks::random_sample;
 use crate::support::networks::random_weights;
 use crate::support::networks::relative_gap;
+use crate::support::python::check_with_onnx_runtime;
 use crate::support::runtime::tract_model;
 use crate::support::runtime::tract_outputs;
 
@@ -224,37 +221,13 @@ fn damaged_models_are_refused_or_read_but_never_panic() {
     assert!(readable > 100, "the mutants reach beyond the wire format: {readable} were read");
 }
 
-/// A Python that has the packages of `tests/python/requirements.txt`, if there is one.
-fn python() -> Option<OsString> {
-    let python = env::var_os("CITRONADE_TEST_PYTHON").unwrap_or("python3".into());
-    let imports = "import numpy, onnx, onnxruntime";
-    let found = Command::new(&python).args(["-c", imports]).stderr(Stdio::null()).status();
-    found.is_ok_and(|status| status.success()).then_some(python)
-}
-
 #[test]
-#[expect(clippy::print_stderr, reason = "what was not checked is said")]
 fn onnx_and_onnx_runtime_agree_with_the_reference() {
-    let Some(python) = python() else {
-        assert!(env::var_os("CITRONADE_TEST_PYTHON").is_none(), "the given Python has no onnx");
-        eprintln!("not checked: no Python with onnx and onnxruntime, see tests/python");
-        return;
-    };
-    let directory = tempfile::tempdir().unwrap();
-    for (seed, network) in networks(120) {
+    check_with_onnx_runtime(networks(120).map(|(seed, network)| {
         let (batch, count) = if seed % 3 == 0 { (Batch::Any, 2) } else { (Batch::Fixed(1), 1) };
         let samples = samples(&network, count, seed);
-        let output: Vec<f32> = samples.iter().flat_map(|s| eval(&network, s)).collect();
-        let model = export(&network, &ExportOptions { batch, ..Default::default() });
-        let case = serde_json::json!({ "input": samples.concat(), "output": output });
-        let path = directory.path().join(format!("seed-{seed}.onnx"));
-        fs::write(&path, model).unwrap();
-        fs::write(path.with_extension("json"), case.to_string()).unwrap();
-    }
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/check_onnx.py");
-    let checked = Command::new(python).arg(script).arg(directory.path()).output().unwrap();
-    let said = String::from_utf8_lossy(&checked.stderr);
-    assert!(checked.status.success(), "{said}");
+        (format!("seed-{seed}"), network, batch, samples)
+    }));
 }
 
 #[test]

@@ -1,15 +1,29 @@
 //! Fixed spaces: what they build, and how they are written.
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Arc;
 
+use citronade::data;
+use citronade::data::LoadOptions;
+use citronade::graph::Graph;
+use citronade::graph::Op;
+use citronade::graph::Shape;
 use citronade::graph::check;
-use citronade::space::Architecture;
-use citronade::space::ChoiceError;
-use citronade::space::ChoiceSpace;
-use citronade::space::Fixed;
-use citronade::space::Nb201;
-use citronade::space::Space;
+use citronade::graph::eval;
+use citronade::onnx::Batch;
+use citronade::space::*;
+use citronade::train::Cpu;
+use citronade::train::TrainPlan;
+use citronade::train::Trainer;
+use citronade::train::Watch;
+use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+
+use crate::support::networks::relative_gap;
+use crate::support::python::check_with_onnx_runtime;
+use crate::support::runtime::exported_outputs;
 
 const CIFAR: Nb201 = Nb201 { input: [3, 32, 32], classes: 10, width: 16, repeats: 5 };
 
@@ -67,14 +81,9 @@ fn choices_that_a_space_does_not_have_are_named() {
 }
 
 #[test]
-fn children_differ_from_their_parents_and_have_as_many_features() {
-    let space = Fixed(std::sync::Arc::new(CIFAR));
+fn children_of_cells_of_nas_bench_201_differ_in_one_edge() {
+    let space = Fixed(Arc::new(CIFAR));
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let length = |architecture: &Architecture| {
-        let f = space.features(architecture);
-        [f.one_hot.len(), f.paths.len(), f.statistics.len(), f.costs.len()]
-    };
-    let wanted = length(&space.starts()[0]);
     for _ in 0..200 {
         let (a, b) = (space.sample(&mut rng), space.sample(&mut rng));
         let child = space.mutate(&a, 1, &mut rng).unwrap();
@@ -84,7 +93,307 @@ fn children_differ_from_their_parents_and_have_as_many_features() {
         for (i, choice) in crossed.choices().unwrap().iter().enumerate() {
             assert!([a.choices().unwrap()[i], b.choices().unwrap()[i]].contains(choice));
         }
-        assert_eq!(length(&child), wanted);
-        assert_eq!(length(&crossed), wanted);
     }
+}
+
+/// Input, classes, training images: from digits to images that are wide, tiny or large.
+const DATA_SETS: [([usize; 3], usize, usize); 6] = [
+    ([1, 8, 8], 10, 1_150),
+    ([1, 28, 28], 10, 48_000),
+    ([3, 32, 32], 100, 45_000),
+    ([2, 5, 13], 3, 100),
+    ([1, 1, 9], 2, 10),
+    ([1, 3, 2], 2, 10),
+];
+
+/// Every space on every kind of images.
+fn catalogue() -> impl Iterator<Item = Arc<dyn Space>> {
+    DATA_SETS.into_iter().flat_map(|(input, classes, images)| {
+        SPACES.iter().map(move |(name, _)| by_name(name, input, classes, images).unwrap())
+    })
+}
+
+#[track_caller]
+fn check_graph(graph: &Graph, what: &str) {
+    assert_eq!(check(graph), Ok(()), "{what}");
+    let [channels, height, width] = graph.input_shape();
+    let (_, classes, _) = *DATA_SETS.iter().find(|d| d.0 == [channels, height, width]).unwrap();
+    let shapes = graph.shapes().unwrap();
+    assert_eq!(shapes[&graph.output()], Shape::Vector(classes), "{what}");
+}
+
+#[test]
+fn every_space_is_known_by_its_name() {
+    for (name, about) in SPACES {
+        assert_eq!(by_name(name, [1, 8, 8], 10, 1_000).unwrap().name(), *name);
+        assert!(!about.is_empty());
+    }
+    assert!(by_name("nb301", [1, 8, 8], 10, 1_000).is_none());
+}
+
+#[test]
+fn what_is_drawn_from_any_space_is_a_network_for_the_images() {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    for space in catalogue() {
+        let mut built = 0;
+        let drawn = (0..6).map(|_| space.sample(&mut rng));
+        for architecture in space.starts().into_iter().chain(drawn.collect::<Vec<_>>()) {
+            let what = format!("{space:?} {architecture:?}");
+            let Some(graph) = space.build(&architecture) else { continue };
+            check_graph(&graph, &what);
+            built += 1;
+        }
+        assert!(built > 3, "{space:?}: {built} networks");
+    }
+}
+
+#[test]
+fn children_differ_from_their_parents_and_have_as_many_features() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    for space in catalogue() {
+        let length = |architecture: &Architecture| {
+            let f = space.features(architecture);
+            assert!(f.flat().iter().all(|number| number.is_finite()));
+            [f.one_hot.len(), f.paths.len(), f.statistics.len(), f.costs.len()]
+        };
+        let wanted = length(&space.starts()[0]);
+        for _ in 0..20 {
+            let (a, b) = (space.sample(&mut rng), space.sample(&mut rng));
+            let child = space.mutate(&a, 2, &mut rng);
+            assert_ne!(child.as_ref().map(Architecture::identity), Some(a.identity()), "{space:?}");
+            let family = [Some(a.clone()), child, space.cross(&a, &b, &mut rng)];
+            for member in family.iter().flatten() {
+                assert_eq!(length(member), wanted, "{space:?}");
+            }
+        }
+        let of_one = space.starts().remove(0);
+        let child = space.mutate(&of_one, 1, &mut rng);
+        assert!(child.is_some() || space.name() == "morphism", "{space:?}");
+    }
+}
+
+/// Choices that need not be repaired yet.
+fn any_choices(space: &dyn ChoiceSpace, rng: &mut ChaCha8Rng) -> Choices {
+    space.options().iter().map(|&options| rng.random_range(0..options) as u8).collect()
+}
+
+#[test]
+fn repair_changes_no_network_and_nothing_twice() {
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let mut changed = BTreeSet::new();
+    for space in catalogue() {
+        let Some(space) = space.choices() else { continue };
+        for _ in 0..30 {
+            let choices = any_choices(space, &mut rng);
+            let mut repaired = choices.clone();
+            space.repair(&mut repaired);
+            if repaired == choices {
+                continue;
+            }
+            changed.insert(space.name().to_owned());
+            let mut again = repaired.clone();
+            space.repair(&mut again);
+            assert_eq!(again, repaired, "{space:?} {choices:?}");
+            let [before, after] = [&choices, &repaired].map(|c| space.build(c).unwrap());
+            let what = format!("{space:?} {choices:?}");
+            check_graph(&before, &what);
+            let cost =
+                |graph: &Graph| (graph.cost().parameters, graph.cost().macs, graph.nodes().len());
+            assert_eq!(cost(&before), cost(&after), "{what}");
+            // The parts of a block of `cells` may be joined in another order.
+            if space.name() != "cells" {
+                assert_eq!(before.arch_id(), after.arch_id(), "{what}");
+            }
+        }
+    }
+    let wanted = ["cells", "chain", "darts-cells", "macro", "mobile"];
+    assert_eq!(changed.into_iter().collect::<Vec<_>>(), wanted);
+}
+
+#[test]
+fn texts_are_read_back_and_tell_networks_apart() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    for space in catalogue() {
+        let mut texts: BTreeMap<String, Choices> = BTreeMap::new();
+        for _ in 0..30 {
+            let drawn = space.sample(&mut rng);
+            let (Some(choices), Some(space)) = (drawn.choices(), space.choices()) else { continue };
+            let text = space.text(choices);
+            assert_eq!(space.parse(&text).as_ref(), Ok(choices), "{text}");
+            assert_eq!(texts.entry(text).or_insert(choices.clone()), choices);
+        }
+    }
+}
+
+#[test]
+fn texts_that_a_space_cannot_read_are_answered_with_what_it_reads() {
+    let cases = [
+        ("cells", "sep3(0)+sep3(1)", "is not two cells with ` / ` between them"),
+        ("cells", "sep3(0)+sep3(1) / skip(0)+skip(0)", "is not a cell of 5 blocks"),
+        ("darts-cells", "sep3(0)+sep3(2) a b c / a b c d", "sep3(0)+sep3(2) is not two of max3"),
+        ("darts-cells", "sep3(0)+sep9(1) a b c / a b c d", "sep3(0)+sep9(1) is not two of max3"),
+        ("chain", "3x3-7", "3x3-7 is not a layer such as `3x5-6/2@0.1`"),
+        ("chain", "3x3-6@0", "3x3-6@0 is not a layer such as"),
+        ("mobile", "e4k3", "e4k3 is not a layer such as `e3k5`"),
+        ("mobile", "e3k3", "3 choices where the space has"),
+        ("mobile", "skip e1k3 e1k3 e1k3 e1k3 e1k3", "decision 0 has options 0 to 2, not 3"),
+        ("macro", "2221222x", "2221222x is not eight digits from 0 to 2"),
+        ("macro", "22212223", "decision 7 has options 0 to 2, not 3"),
+    ];
+    for (name, text, wanted) in cases {
+        let space = by_name(name, [1, 8, 8], 10, 1_000).unwrap();
+        let error = space.choices().unwrap().parse(text).unwrap_err().to_string();
+        assert!(error.contains(wanted), "{name}: {error}");
+    }
+    let darts = by_name("darts-cells", [1, 8, 8], 10, 1_000).unwrap();
+    let cell = "max3(1)+max3(1) skip(0)+skip(1) skip(0)+skip(1) skip(0)+skip(1)";
+    let error = darts.choices().unwrap().parse(&format!("{cell} / {cell}")).unwrap_err();
+    assert!(error.to_string().contains("two different places"), "{error}");
+}
+
+const WIDE: Scale = Scale { input: [3, 32, 32], classes: 10, width: 36, repeats: 6 };
+
+#[test]
+fn a_published_cell_of_the_darts_space_has_its_published_size() {
+    // P-DARTS: the cell from its genotype, 3,433,798 parameters from
+    // https://github.com/chenxin061/pdarts/issues/7.
+    let cell = "skip(0)+dil3(1) skip(0)+sep3(1) sep3(1)+sep3(3) sep3(0)+dil5(4) / \
+                avg3(0)+sep5(1) sep3(0)+dil5(2) max3(0)+dil3(1) dil3(1)+dil5(3)";
+    let space = Darts { scale: WIDE };
+    let graph = space.build(&space.parse(cell).unwrap()).unwrap();
+    assert_eq!(graph.cost().parameters, 3_433_798);
+    assert!((2.0 * 180f64.log10() + 16.0 * 7f64.log10() - space.log10_size()).abs() < 1e-9);
+}
+
+#[test]
+fn a_cell_is_transferred_to_a_larger_network_by_its_choices() {
+    let small = Scale { input: [1, 8, 8], width: 4, repeats: 1, ..WIDE };
+    let [small, large] = [small, WIDE].map(|scale| NasNet::new(scale, 5));
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    for _ in 0..5 {
+        let mut choices = any_choices(&small, &mut rng);
+        small.repair(&mut choices);
+        assert_eq!(small.text(&choices), large.text(&choices));
+        let [small, large] = [&small, &large].map(|space| space.build(&choices).unwrap());
+        check(&large).unwrap();
+        assert!(large.cost().parameters > 20 * small.cost().parameters);
+    }
+}
+
+#[test]
+fn a_small_cell_of_nasnet_has_the_size_that_is_counted_by_hand() {
+    // One block, 16×16 in 2 classes, 2 filters: no shape of the two cells but those counted here.
+    let scale = Scale { input: [1, 16, 16], classes: 2, width: 2, repeats: 1 };
+    let space = NasNet::new(scale, 1);
+    let choices = space.parse("conv3(0)&skip(1) / max3(1)+sep3(1)").unwrap();
+    let graph = space.build(&choices).unwrap();
+    let norm = |channels: u64| 2 * channels;
+    let shaped = |from: u64, to: u64| from * to + norm(to);
+    let normal =
+        |before: u64, last: u64, f: u64| shaped(before, f) + shaped(last, f) + 9 * f * f + norm(f);
+    let reduction = |last: u64, f: u64| shaped(last, f) + 2 * (9 * f + f * f + norm(f));
+    let stem = 9 * 6 + norm(6);
+    // Outputs: stem 6, normal 2·2, reduction 4, normal 2·4, reduction 8, normal 2·8.
+    let cells =
+        [normal(6, 6, 2), reduction(4, 4), normal(4, 4, 4), reduction(8, 8), normal(8, 8, 8)];
+    let linear = 16 * 2 + 2;
+    assert_eq!(graph.cost().parameters, stem + cells.iter().sum::<u64>() + linear);
+}
+
+#[test]
+fn networks_of_nas_bench_macro_have_the_sizes_of_its_definition() {
+    let space = MacroBench { input: [3, 32, 32], classes: 10, width: 32 };
+    let conv = |taps: u64, from: u64, to: u64| taps * from * to + 2 * to;
+    let inverted = |from: u64, to: u64, expansion: u64, kernel: u64| {
+        let hidden = expansion * from;
+        conv(1, from, hidden) + conv(kernel * kernel, 1, hidden) + conv(1, hidden, to)
+    };
+    let around = conv(9, 3, 32) + conv(1, 256, 1280) + 1280 * 10 + 10;
+    let none = conv(1, 32, 64) + conv(1, 64, 128) + conv(1, 128, 256);
+    let parameters =
+        |text: &str| space.build(&space.parse(text).unwrap()).unwrap().cost().parameters;
+    assert_eq!(parameters("00000000"), around + none);
+    let of = |layers: &[(u64, u64, u64, u64)]| -> u64 {
+        around + layers.iter().map(|&(from, to, e, k)| inverted(from, to, e, k)).sum::<u64>()
+    };
+    // The benchmark's best network.
+    let best = [
+        (32, 64, 6, 5),
+        (64, 64, 6, 5),
+        (64, 128, 6, 5),
+        (128, 128, 3, 3),
+        (128, 128, 6, 5),
+        (128, 256, 6, 5),
+        (256, 256, 6, 5),
+    ];
+    assert_eq!(parameters("22212220"), of(&best));
+    assert_eq!(space.text(&space.parse("22212220").unwrap()), "22212220");
+    assert_eq!(space.text(&space.parse("02200101").unwrap()), "02200110");
+}
+
+#[test]
+fn nas_bench_macro_has_3969_networks() {
+    let space = MacroBench { input: [1, 8, 8], classes: 2, width: 1 };
+    let texts = (0..6561u32).map(|n| (0..8).map(|d| (n / 3u32.pow(d) % 3).to_string()).collect());
+    let repaired = texts.map(|text: String| space.parse(&text).unwrap());
+    // The first layer of a stage, and behind it none, one or two of two blocks: 1 + 2 + 4.
+    assert_eq!(repaired.collect::<BTreeSet<_>>().len(), 3 * 3 * (3 * 7) * (3 * 7));
+}
+
+#[test]
+fn layers_of_a_chain_read_what_their_anchors_say() {
+    let scale = Scale { input: [1, 16, 16], classes: 2, width: 24, repeats: 3 };
+    let space = Chain::new(scale);
+    let graph = space.build(&space.parse("3x5-36/2 1x1-24 7x3-64@0.1").unwrap()).unwrap();
+    let first = 3 * 5 * 36 + 2 * 36;
+    let second = 24 + 2 * 24;
+    let third = 7 * 3 * (36 + 24) * 64 + 2 * 64;
+    assert_eq!(graph.cost().parameters, first + second + third + 64 * 2 + 2);
+    assert_eq!(graph.nodes().iter().filter(|n| matches!(n.op, Op::AvgPool(_))).count(), 1);
+    assert_eq!(space.log10_size(), (128f64.powi(3) * 8.0).log10());
+}
+
+#[test]
+fn layers_that_are_left_out_of_a_mobile_network_are_not_there() {
+    let scale = Scale { input: [1, 4, 4], classes: 2, width: 3, repeats: 3 };
+    let space = Mobile::new(scale);
+    let network = space.parse("e1k5 skip e6k3g2 e3k3 skip skip").unwrap();
+    assert_eq!(space.text(&network), "e1k5 e6k3g2 skip e3k3 skip skip");
+    let conv = |taps: u64, from: u64, to: u64| taps * from * to + 2 * to;
+    // Three channels become four.
+    let stem = conv(9, 1, 4);
+    let first = conv(25, 1, 4) + conv(1, 4, 4);
+    let second = conv(1, 2, 24) + conv(9, 1, 24) + conv(1, 12, 4);
+    let third = conv(1, 4, 12) + conv(9, 1, 12) + conv(1, 12, 8);
+    let wanted = stem + first + second + third + conv(1, 8, 32) + 32 * 2 + 2;
+    assert_eq!(space.build(&network).unwrap().cost().parameters, wanted);
+}
+
+#[test]
+fn every_space_trains_and_runs_in_both_runtimes() {
+    let options = LoadOptions { limit: Some(300), ..LoadOptions::default() };
+    let data = data::load("digits", &options).unwrap();
+    let (mean, std) = data::channel_statistics(&data.train);
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let plan = TrainPlan { epochs: 1, threads: 2, ..TrainPlan::default() };
+    let trainer = Cpu::new(2);
+    let mut image = vec![0.0; data.test.image_len()];
+    data.test.copy_image(0, &mut image);
+    let mut cases = Vec::new();
+    for (name, _) in SPACES {
+        let space = by_name(name, data.shape, data.classes.len(), data.train.len()).unwrap();
+        for number in 0..2 {
+            let drawn = std::iter::repeat_with(|| space.sample(&mut rng));
+            let graph = drawn.filter_map(|a| space.build(&a)).next().unwrap();
+            let fresh = initial_weights(&graph, &mean, &std, &mut rng);
+            let (network, report) =
+                trainer.train(&fresh, &data, &plan, &mut |_| Watch::Continue).unwrap();
+            assert_eq!(report.curve.len(), 1);
+            let (expected, found) = (eval(&network, &image), exported_outputs(&network, &image));
+            let gap = relative_gap(&expected, &found);
+            assert!(gap < 1e-4, "{name}: tract differs by {gap}");
+            cases.push((format!("{name}-{number}"), network, Batch::Fixed(1), vec![image.clone()]));
+        }
+    }
+    check_with_onnx_runtime(cases.into_iter());
 }

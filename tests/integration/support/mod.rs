@@ -7,6 +7,7 @@ pub mod models;
 pub mod networks;
 pub mod processes;
 pub mod program;
+pub mod python;
 pub mod root;
 pub mod runs;
 pub mod runtime;
