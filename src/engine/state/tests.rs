@@ -21,6 +21,7 @@ fn accept(state: &mut State, candidate: CandidateId, parent: Option<CandidateId>
         proposed: 5,
         arch: graph.arch_id(),
         graph,
+        choices: None,
         steps: Vec::new(),
         parameters: 1,
         macs: 1,
