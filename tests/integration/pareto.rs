@@ -6,8 +6,10 @@ use citronade::pareto::Member;
 use citronade::pareto::Objective;
 use citronade::pareto::Reference;
 use citronade::pareto::Value;
+use citronade::pareto::crowding;
 use citronade::pareto::front;
 use citronade::pareto::hypervolume;
+use citronade::pareto::ranks;
 use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -34,6 +36,33 @@ fn fronts_and_hypervolumes_agree_with_moocore_and_pymoo() {
         assert_eq!(front(&case.points), case.front, "{name}");
         let found = hypervolume(&case.points, &case.reference);
         assert!((found - case.hypervolume).abs() < 1e-12, "{name}: {found} {}", case.hypervolume);
+    }
+}
+
+/// As `golden/make_ranks.py` writes it.
+#[derive(Deserialize)]
+struct Population {
+    points: Vec<Vec<f64>>,
+    ranks: Vec<usize>,
+    /// Within each rank; -1 for infinite.
+    crowding: Vec<f64>,
+}
+
+#[test]
+fn ranks_and_crowding_agree_with_pymoo() {
+    let text = std::fs::read_to_string("tests/integration/golden/ranks.json").unwrap();
+    let populations: Vec<Population> = serde_json::from_str(&text).unwrap();
+    assert_eq!(populations.len(), 12);
+    for Population { points, ranks: expected, crowding: distances } in populations {
+        assert_eq!(ranks(&points), expected);
+        for rank in 0..=*expected.iter().max().unwrap() {
+            let of_rank: Vec<usize> = (0..points.len()).filter(|&i| expected[i] == rank).collect();
+            let members: Vec<&[f64]> = of_rank.iter().map(|&i| &points[i][..]).collect();
+            for (&i, found) in of_rank.iter().zip(crowding(&members)) {
+                let wanted = if distances[i] < 0.0 { f64::INFINITY } else { distances[i] };
+                assert!(found == wanted || (found - wanted).abs() < 1e-9, "{found} {wanted}");
+            }
+        }
     }
 }
 

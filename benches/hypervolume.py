@@ -1,4 +1,4 @@
-"""Reads the stores of `ablation.sh` and prints hypervolume against time: tables and SVGs for each data set.
+"""Reads the stores of `ablation.sh` or `strategies.sh` and prints hypervolume against time: tables and SVGs for each data set.
 
 Twice: in all four objectives, as the search itself sees it, and in error and latency alone, from the fronts the search
 was told of, because with logarithmic costs a third of the former comes from networks of a kilobyte that nobody wants.
@@ -14,7 +14,16 @@ import os
 import sqlite3
 import sys
 
-COLOURS = {"lemonade": "#0072b2", "no-inherit": "#d55e00", "random": "#009e73"}
+# Okabe and Ito, Color Universal Design, 2008; past eight, the same with dashes.
+COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31"]
+FIRST = ["lemonade", "no-inherit", "random"]
+
+
+def names_in(folder, data):
+    """Names of the searches on a data set, in the order of their colours."""
+    files = glob.glob(os.path.join(folder, f"{data}-*-?.csv"))
+    found = {os.path.basename(path)[len(data) + 1:-6] for path in files}
+    return sorted(found, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
 
 
 def plane(front, reference):
@@ -32,9 +41,14 @@ def plane(front, reference):
 def write_trace(store):
     """Beside the store: seconds and both hypervolumes after each generation of its newest run."""
     connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
-    run, reference = connection.execute("select id, reference_json from run order by created_unix_s desc limit 1").fetchone()
+    run, reference = connection.execute(
+        "select id, reference_json from run join device on run = id and position = 0 order by created_unix_s desc limit 1"
+    ).fetchone()
     reference = json.loads(reference)
-    rows = connection.execute("select at_s, hypervolume, front_json from told where run = ? order by seq", (run,))
+    rows = connection.execute(
+        "select at_s, hypervolume, members_json from told join front using (run, generation) where run = ? and device = 0 order by seq",
+        (run,),
+    )
     with open(store[:-3] + ".csv", "w") as file:
         file.write("seconds,all_objectives,error_and_latency\n")
         for second, volume, front in rows:
@@ -85,8 +99,9 @@ def picture(curves, grid, path):
         out.append(f'<text x="{x(s)}" y="{height - bottom + 16}" text-anchor="middle">{s:.0f} s</text>')
     for number, (name, values) in enumerate(curves.items()):
         line = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in zip(grid, values))
-        out.append(f'<polyline points="{line}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"/>')
-        out.append(f'<text x="{width - 130}" y="{height - bottom - 20 - 18 * number}" fill="{COLOURS[name]}">{name}</text>')
+        colour, dashes = COLOURS[number % len(COLOURS)], "6 3" if number >= len(COLOURS) else "none"
+        out.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"/>')
+        out.append(f'<text x="{width - 24}" y="{height - bottom - 16 - 15 * number}" text-anchor="end" fill="{colour}">{name}</text>')
     out.append("</svg>")
     with open(path, "w") as file:
         file.write("\n".join(out))
@@ -96,7 +111,7 @@ def main(folder):
     for store in glob.glob(os.path.join(folder, "*-?.db")):
         write_trace(store)
     for data, objectives in [("digits", 4), ("digits", 2), ("fashion", 4), ("fashion", 2)]:
-        traces = {name: [trace(p, objectives) for p in sorted(glob.glob(os.path.join(folder, f"{data}-{name}-?.csv")))] for name in COLOURS}
+        traces = {name: [trace(p, objectives) for p in sorted(glob.glob(os.path.join(folder, f"{data}-{name}-?.csv")))] for name in names_in(folder, data)}
         traces = {name: runs for name, runs in traces.items() if runs and all(runs)}
         if not traces:
             continue
@@ -107,10 +122,10 @@ def main(folder):
         named = "error and latency" if objectives == 2 else "all objectives"
         print(f"\n{data}, {named}: mean hypervolume of {min(map(len, traces.values()))} seeds or more, and of each at the end")
         moments = [end * part / 10 for part in (1, 2, 4, 6, 8, 10)]
-        print(" " * 13 + "".join(f"{second:7.0f} s" for second in moments))
+        print(" " * 24 + "".join(f"{second:7.0f} s" for second in moments))
         for _, name in finals:
             means = "".join(f"{mean([at(points, s) for points in traces[name]]):9.4f}" for s in moments)
-            print(f"  {name:<11}{means}   ({', '.join(f'{points[-1][1]:.4f}' for points in traces[name])})")
+            print(f"  {name:<22}{means}   ({', '.join(f'{points[-1][1]:.4f}' for points in traces[name])})")
         if len(finals) > 1:
             (_, best), (volume, second) = finals[:2]
             fast, slow = reach(traces[best], volume, grid), reach(traces[second], volume, grid)
