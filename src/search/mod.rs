@@ -4,22 +4,32 @@
 //! [`Strategy::tell`], so that telling the stored results again in their stored order restores it.
 mod ageing;
 mod batch;
+mod bayes;
+mod beliefs;
+mod cholesky;
+mod citron;
 mod forest;
+mod gp;
+mod groups;
 mod history;
+mod improvement;
 mod lemonade;
 mod local;
 mod nash;
 mod nsga2;
+mod qnehvi;
 mod random;
 mod surrogate;
 
 pub use ageing::RegularizedEvolution;
+pub use citron::Citron;
 pub use forest::Forest;
 pub use lemonade::Acceptance;
 pub use lemonade::Lemonade;
 pub use local::LocalSearch;
 pub use nash::Nash;
 pub use nsga2::Nsga2;
+pub use qnehvi::QNehvi;
 pub use random::Random;
 
 use std::collections::BTreeSet;
@@ -144,6 +154,8 @@ pub const STRATEGIES: &[(&str, &str)] = &[
     ("lemonade", "grows the front by morphisms, where it is sparse or a surrogate expects gain"),
     ("random", "random structures of the same space, trained from scratch: the baseline"),
     ("nash", "climbs by morphisms, five at a time, from the most accurate network"),
+    ("citron", "the largest expected gain by Gaussian processes on what an architecture does"),
+    ("qnehvi", "the largest expected gain behind the noise, on the bare choices"),
     ("local-search", "neighbours of the front, until it has no new ones"),
     ("regularized-evolution", "children of the best of a young population; the oldest dies"),
     ("nsga2", "a population by ranks of dominance, thinned out where it is crowded"),
@@ -175,6 +187,10 @@ pub fn strategy(name: &str, settings: Settings) -> Option<Box<dyn Strategy>> {
         "lemonade" => Box::new(Lemonade::new(acceptance, children, inherit)),
         "random" => Box::new(Random),
         "nash" => Box::new(Nash),
+        "citron" => Box::new(Citron::new()),
+        "citron:one-hot" => Box::new(Citron::one_hot()),
+        "qnehvi" => Box::new(QNehvi::new()),
+        "qnehvi:pruned" => Box::new(QNehvi::pruned()),
         "local-search" => Box::new(LocalSearch),
         "regularized-evolution" => Box::new(RegularizedEvolution::new()),
         "nsga2" => Box::new(Nsga2::new(Nsga2::POPULATION)),

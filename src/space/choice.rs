@@ -208,12 +208,12 @@ impl Space for Fixed {
     fn features(&self, architecture: &Architecture) -> Features {
         let choices = chosen(architecture);
         let sketches = self.0.sketches(choices);
-        let mut statistics = counts(choices, self.0.options());
-        statistics.extend(sketches.iter().flat_map(Sketch::statistics));
         Features {
             one_hot: one_hot(choices, self.0.options()),
+            counts: counts(choices, self.0.options()),
+            live: sketches.iter().flat_map(Sketch::counts).collect(),
             paths: sketches.iter().flat_map(Sketch::path_encoding).collect(),
-            statistics,
+            statistics: sketches.iter().flat_map(Sketch::statistics).collect(),
             costs: Vec::new(),
         }
     }

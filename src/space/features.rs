@@ -10,9 +10,13 @@ use crate::graph::Op;
 use crate::graph::Shape;
 
 /// Length of [`MorphismSpace::features`](super::MorphismSpace::features).
-pub const FEATURES: usize = 4 + 2 + KINDS + 3 * SIZES;
+pub const FEATURES: usize = TOTALS + DEPTHS + KINDS + 3 * SIZES;
+/// Logarithms of parameters, multiply-accumulates, peak memory and bytes moved.
+pub(super) const TOTALS: usize = 4;
+/// Nodes and convolutions on the longest path.
+pub(super) const DEPTHS: usize = 2;
 /// Kinds of operations that are told apart.
-const KINDS: usize = 11;
+pub(super) const KINDS: usize = 11;
 /// Image sizes that are told apart: the input's, its half, and so on; the last means "or less".
 const SIZES: usize = 5;
 
@@ -30,7 +34,7 @@ pub(super) fn features(graph: &Graph) -> Vec<f64> {
 }
 
 /// Nodes and convolutions on the path that has most of them.
-fn depths(graph: &Graph) -> [f64; 2] {
+fn depths(graph: &Graph) -> [f64; DEPTHS] {
     let longest = |weighs: fn(&Op) -> bool| {
         let mut depth: BTreeMap<NodeId, u32> = BTreeMap::new();
         for node in graph.nodes() {

@@ -144,10 +144,13 @@ impl Architecture {
 pub struct Features {
     /// One bit for each option of each decision: is it chosen? Empty in the open space.
     pub one_hot: Vec<f64>,
-    /// One bit for each sequence of operations: does a path through the cell consist of it?
+    /// How often each option is chosen, or each kind of operation occurs.
+    pub counts: Vec<f64>,
+    /// How often each operation occurs where it has an effect; empty where the space sketches nothing.
+    pub live: Vec<f64>,
+    /// How many paths through the cell consist of each sequence of operations; empty likewise.
     pub paths: Vec<f64>,
-    /// Counts of operations, depths and the like, of what is left of the architecture when
-    /// everything without an effect is gone.
+    /// Depths and the like of what is left when everything without an effect is gone.
     pub statistics: Vec<f64>,
     /// Logarithms of what is known without measuring or training: parameters, multiply-accumulates.
     pub costs: Vec<f64>,
@@ -156,6 +159,7 @@ pub struct Features {
 impl Features {
     /// All groups in one row.
     pub fn flat(&self) -> Vec<f64> {
-        [&self.one_hot[..], &self.paths, &self.statistics, &self.costs].concat()
+        let Features { one_hot, counts, live, paths, statistics, costs } = self;
+        [&one_hot[..], counts, live, paths, statistics, costs].concat()
     }
 }

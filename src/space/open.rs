@@ -142,9 +142,12 @@ impl Space for MorphismSpace {
     }
 
     fn features(&self, architecture: &Architecture) -> Features {
-        let mut statistics = MorphismSpace::features(graph(architecture));
-        let rest = statistics.split_off(2);
-        Features { statistics: rest, costs: statistics, ..Features::default() }
+        let mut costs = MorphismSpace::features(graph(architecture));
+        let mut depths = costs.split_off(features::TOTALS);
+        let mut counts = depths.split_off(features::DEPTHS);
+        let stages = counts.split_off(features::KINDS);
+        let statistics = [depths, stages].concat();
+        Features { counts, statistics, costs, ..Features::default() }
     }
 
     fn build(&self, architecture: &Architecture) -> Option<Graph> {

@@ -1,5 +1,5 @@
 //! A cell as operations between places: what strategies may know of it without building it.
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Longest list of bits that a path encoding becomes.
 const MOST_PATHS: usize = 512;
@@ -67,26 +67,35 @@ impl Sketch {
         reached
     }
 
-    /// Of the live part: how often each operation and the identity occur, paths, operations on the
-    /// longest and on the shortest path, and for each operation the most of it on one path.
+    /// How often each operation occurs in the live part, then the identity.
+    pub fn counts(&self) -> Vec<f64> {
+        let mut counts = vec![0.0; self.operations + 1];
+        for edge in self.live() {
+            counts[slot(edge.label, self.operations)] += 1.0;
+        }
+        counts
+    }
+
+    /// Of the live part: places that something arrives at, paths, operations on the longest and on the
+    /// shortest path, for each operation the most and the least of it on one path, and whether
+    /// nothing comes through.
     pub fn statistics(&self) -> Vec<f64> {
         let live = self.live();
-        let n = self.operations;
-        let mut counts = vec![0.0; n + 1];
-        for edge in &live {
-            counts[slot(edge.label, n)] += 1.0;
-        }
-        let paths = count_paths(self, &live);
+        let places = (0..self.places).filter(|place| live.iter().any(|edge| edge.to == *place));
         let is_operation = |edge: &Edge| f64::from(u8::from(edge.label != Label::Identity));
-        let longest = self.extreme(&live, &is_operation, f64::max);
-        let shortest = self.extreme(&live, &is_operation, f64::min);
-        let mut statistics = counts;
-        statistics.extend([(1.0 + paths).ln(), longest, shortest]);
-        statistics.extend((0..n).map(|operation| {
+        let mut statistics = vec![
+            places.count() as f64,
+            count_paths(self, &live),
+            self.extreme(&live, &is_operation, f64::max),
+            self.extreme(&live, &is_operation, f64::min),
+        ];
+        for operation in 0..self.operations {
             let is_it =
                 move |edge: &Edge| f64::from(u8::from(edge.label == Label::Operation(operation)));
-            self.extreme(&live, &is_it, f64::max)
-        }));
+            statistics.push(self.extreme(&live, &is_it, f64::max));
+            statistics.push(self.extreme(&live, &is_it, f64::min));
+        }
+        statistics.push(f64::from(u8::from(live.is_empty())));
         statistics
     }
 
@@ -107,21 +116,22 @@ impl Sketch {
         best[self.places - 1].unwrap_or(0.0)
     }
 
-    /// One bit for each sequence of operations, identities left out, shortest first, at most 512: is
-    /// there a path of it from an input to the output?
+    /// For each sequence of operations, identities left out, shortest first, at most 512: how many
+    /// paths from an input to the output consist of it?
     ///
     /// # Source
     ///
     /// White, Neiswanger, Savani, *BANANAS: Bayesian Optimization with Neural Architectures for
-    /// Neural Architecture Search*, AAAI 2021, section 3, truncated as there.
+    /// Neural Architecture Search*, AAAI 2021, section 3, truncated as there; that has a bit where
+    /// this has a number.
     pub fn path_encoding(&self) -> Vec<f64> {
-        let mut bits = vec![0.0; self.encoded_paths()];
-        for path in self.paths() {
-            if let Some(bit) = bits.get_mut(self.rank(&path)) {
-                *bit = 1.0;
+        let mut counts = vec![0.0; self.encoded_paths()];
+        for (path, paths) in self.paths() {
+            if let Some(count) = counts.get_mut(self.rank(&path)) {
+                *count += paths;
             }
         }
-        bits
+        counts
     }
 
     /// Sequences up to the longest path, but never part of a length.
@@ -145,18 +155,18 @@ impl Sketch {
             .fold(0, |rank: usize, operation| rank.saturating_mul(n).saturating_add(operation + 1))
     }
 
-    fn paths(&self) -> BTreeSet<Vec<usize>> {
+    /// Sequences with the number of paths that consist of them.
+    fn paths(&self) -> BTreeMap<Vec<usize>, f64> {
         let live = self.live();
-        let mut to: Vec<BTreeSet<Vec<usize>>> = vec![BTreeSet::new(); self.places];
-        to[..self.inputs].fill(BTreeSet::from([Vec::new()]));
+        let mut to: Vec<BTreeMap<Vec<usize>, f64>> = vec![BTreeMap::new(); self.places];
+        to[..self.inputs].fill(BTreeMap::from([(Vec::new(), 1.0)]));
         for place in self.inputs..self.places {
             for edge in live.iter().filter(|edge| edge.to == place) {
-                for path in to[edge.from].clone() {
-                    let step = match edge.label {
-                        Label::Operation(operation) => Some(operation),
-                        Label::Identity | Label::Zero => None,
-                    };
-                    to[place].insert(path.into_iter().chain(step).collect());
+                for (mut path, paths) in to[edge.from].clone() {
+                    if let Label::Operation(operation) = edge.label {
+                        path.push(operation);
+                    }
+                    *to[place].entry(path).or_default() += paths;
                 }
             }
         }
@@ -211,16 +221,18 @@ mod tests {
         // Place 2 is written to, but nothing leaves it.
         let sketch = cell([Operation(1), Operation(2), Operation(2), Identity, Operation(1), Zero]);
         assert_eq!(sketch.live().len(), 3);
+        assert_eq!(sketch.counts(), [0.0, 2.0, 0.0, 1.0]);
         let statistics = sketch.statistics();
-        assert_eq!(statistics[..4], [0.0, 2.0, 0.0, 1.0]);
-        assert_eq!(statistics[4..7], [f64::ln(3.0), 2.0, 0.0]);
-        assert_eq!(statistics[7..], [0.0, 2.0, 0.0]);
+        assert_eq!(statistics[..4], [2.0, 2.0, 2.0, 0.0]);
+        assert_eq!(statistics[4..], [0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]
     fn a_cut_cell_has_no_paths() {
         let sketch = cell([Label::Zero; 6]);
-        assert!(sketch.path_encoding().iter().all(|bit| *bit == 0.0));
-        assert!(sketch.statistics().iter().all(|number| *number == 0.0));
+        assert!(sketch.path_encoding().iter().all(|count| *count == 0.0));
+        let mut statistics = sketch.statistics();
+        assert_eq!(statistics.pop(), Some(1.0), "nothing comes through");
+        assert!(statistics.iter().all(|number| *number == 0.0));
     }
 }

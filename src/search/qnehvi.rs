@@ -1,0 +1,60 @@
+//! qNEHVI: noisy expected hypervolume improvement on a Gaussian process over the bare choices.
+//!
+//! Daulton, Balandat, Bakshy, *Parallel Bayesian Optimization of Multiple Noisy Objectives with Expected
+//! Hypervolume Improvement*, NeurIPS 2021. The improvement is that of what lies behind the noise, over
+//! draws of the front that lies behind what was observed; exact for two objectives, over a few nodes of
+//! the error for more. A batch is chosen one after the other, each as if the former had become what is
+//! expected of them.
+use rand_chacha::ChaCha8Rng;
+
+use super::Evaluated;
+use super::Generation;
+use super::Situation;
+use super::Strategy;
+use super::bayes::Bayes;
+use super::bayes::Style;
+use super::groups::Detail;
+
+/// The strategy.
+#[derive(Debug)]
+pub struct QNehvi(Bayes);
+
+/// Random architectures before the model takes over, as in the recorded runs of BoTorch.
+const FIRST: usize = 16;
+/// As `citron` has.
+const FIRST_OF_CITRON: usize = 8;
+
+impl QNehvi {
+    /// The strategy as published, on one bit for each option.
+    pub fn new() -> QNehvi {
+        let style = Style { detail: Detail::OneHot, starts: false, first: FIRST, recorded: false };
+        QNehvi(Bayes::new(style))
+    }
+
+    /// With the features and the start of `citron`, to see what these are worth.
+    pub fn pruned() -> QNehvi {
+        let style =
+            Style { detail: Detail::Whole, starts: true, first: FIRST_OF_CITRON, recorded: false };
+        QNehvi(Bayes::new(style))
+    }
+}
+
+impl Default for QNehvi {
+    fn default() -> Self {
+        QNehvi::new()
+    }
+}
+
+impl Strategy for QNehvi {
+    fn name(&self) -> &'static str {
+        "qnehvi"
+    }
+
+    fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation {
+        self.0.ask(situation, rng)
+    }
+
+    fn tell(&mut self, evaluated: &Evaluated) {
+        self.0.tell(evaluated);
+    }
+}
