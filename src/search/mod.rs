@@ -2,23 +2,34 @@
 //!
 //! A strategy knows nothing of training, devices or storage. What it must remember it learns from
 //! [`Strategy::tell`], so that telling the stored results again in their stored order restores it.
+mod adam;
 mod ageing;
+mod bananas;
 mod batch;
 mod forest;
 mod history;
 mod lemonade;
 mod local;
+mod lstm;
+mod mlp;
 mod nsga2;
+mod policy;
 mod random;
+mod reinforce;
 mod surrogate;
+#[cfg(test)]
+mod toy;
 
 pub use ageing::RegularizedEvolution;
+pub use bananas::Bananas;
 pub use forest::Forest;
 pub use lemonade::Acceptance;
 pub use lemonade::Lemonade;
 pub use local::LocalSearch;
 pub use nsga2::Nsga2;
+pub use policy::Gradient;
 pub use random::Random;
+pub use reinforce::Reinforce;
 
 use std::collections::BTreeSet;
 
@@ -47,6 +58,11 @@ pub trait Strategy: Send {
     /// How many proposals it likes to make at a time, where nothing else decides that.
     fn batch(&self) -> usize {
         1
+    }
+
+    /// Why it cannot run on a space, in words; `None` if it can.
+    fn cannot_run_on(&self, _space: &dyn Space) -> Option<String> {
+        None
     }
 
     /// Learns the outcome of one candidate.
@@ -136,6 +152,8 @@ pub const STRATEGIES: &[(&str, &str)] = &[
     ("local-search", "neighbours of the front, until it has no new ones"),
     ("regularized-evolution", "children of the best of a young population; the oldest dies"),
     ("nsga2", "a population by ranks of dominance, thinned out where it is crowded"),
+    ("reinforce", "a recurrent controller draws architectures and learns from its rewards"),
+    ("bananas", "draws from an ensemble of small networks on the paths of a cell"),
 ];
 
 /// What strategies can be told besides their name; each takes what concerns it.
@@ -164,6 +182,8 @@ pub fn strategy(name: &str, settings: Settings) -> Option<Box<dyn Strategy>> {
         "local-search" => Box::new(LocalSearch),
         "regularized-evolution" => Box::new(RegularizedEvolution::new()),
         "nsga2" => Box::new(Nsga2::new(Nsga2::POPULATION)),
+        "bananas" => Box::new(Bananas::default()),
+        "reinforce" => Box::new(Reinforce::new(Gradient::default())),
         _ => return None,
     })
 }

@@ -114,7 +114,17 @@ pub enum TableError {
         /// As a share.
         reference: f64,
     },
-    /// A strategy that cannot play.
+    /// A strategy that needs what the table's space does not have.
+    #[error("{strategy} cannot run on {space}: {reason}")]
+    CannotRun {
+        /// Which.
+        strategy: &'static str,
+        /// Name of the space.
+        space: String,
+        /// Why.
+        reason: String,
+    },
+    /// A strategy without more proposals.
     #[error("{strategy} has no more proposals after {queries} queries")]
     Stuck {
         /// Which.

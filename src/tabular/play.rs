@@ -14,6 +14,7 @@ use crate::search::Situation;
 use crate::search::Strategy;
 use crate::space::Architecture;
 use crate::space::Identity;
+use crate::space::Space;
 
 use super::Course;
 use super::Device;
@@ -64,8 +65,14 @@ const SPAN: f64 = 1e9;
 ///
 /// # Errors
 ///
-/// [`TableError::Stuck`] if the strategy has no more proposals.
+/// [`TableError::CannotRun`] if the strategy is none for the table's space, [`TableError::Stuck`] if
+/// it has no more proposals.
 pub fn play(task: &Task<'_>, strategy: &mut dyn Strategy, seed: u64) -> Result<Trace, TableError> {
+    let space = task.table.space.as_ref();
+    if let Some(reason) = strategy.cannot_run_on(space) {
+        let space = space.name().to_owned();
+        return Err(TableError::CannotRun { strategy: strategy.name(), space, reason });
+    }
     let mut game = Game::new(task);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut empty = 0;
