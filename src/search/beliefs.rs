@@ -22,7 +22,7 @@ const RIDGE: f64 = 0.003;
 /// Passes of the descent along the weights of a cost's parts.
 const PASSES: usize = 300;
 /// Least variance of the latent function that is believed, of a standardised target.
-const LEAST_VARIANCE: f32 = 1e-7;
+const LEAST_VARIANCE: f64 = 1e-9;
 
 /// Weak priors for standardised targets: two standard deviations are a factor of 20 either way for the
 /// weights of the groups.
@@ -105,8 +105,8 @@ impl Process {
         let noise = self.hyper.noise();
         let means = posterior.mean(&z);
         let each = means.iter().zip(posterior.variance()).enumerate().map(|(at, (m, v))| {
-            let variance = f64::from(v.max(LEAST_VARIANCE)) + noise;
-            (base(at) + mean + std * f64::from(*m), std * variance.sqrt())
+            let variance = v.max(LEAST_VARIANCE) + noise;
+            (base(at) + mean + std * m, std * variance.sqrt())
         });
         each.collect()
     }

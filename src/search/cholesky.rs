@@ -52,10 +52,6 @@ impl Cholesky {
         self.rows.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     pub fn row(&self, i: usize) -> &[f64] {
         &self.rows[i]
     }

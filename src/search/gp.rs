@@ -52,27 +52,6 @@ pub(super) fn matern52(r2: f64) -> f64 {
     (1.0 + a + 5.0 / 3.0 * r2) * (-a).exp()
 }
 
-/// [`matern52`] in single precision, with an exponential the compiler can vectorise.
-#[inline]
-fn matern52_f32(r2: f32) -> f32 {
-    let a = SQRT5 as f32 * r2.sqrt();
-    (1.0 + a + 5.0 / 3.0 * r2) * exp_of_negative(-a)
-}
-
-/// `exp(x)` for `x <= 0` by a power of two and a polynomial (relative error below 1e-6).
-#[inline]
-fn exp_of_negative(x: f32) -> f32 {
-    let t = (x * std::f32::consts::LOG2_E).max(-120.0);
-    // Adding 1.5 * 2^23 rounds to an integer.
-    let shifted = t + 12_582_912.0;
-    let whole = shifted - 12_582_912.0;
-    let f = (t - whole) * std::f32::consts::LN_2;
-    let p = 1.0
-        + f * (1.0
-            + f * (0.5 + f * (1.0 / 6.0 + f * (1.0 / 24.0 + f * (1.0 / 120.0 + f / 720.0)))));
-    f32::from_bits((((whole as i32) + 127) << 23) as u32) * p
-}
-
 impl Hyper {
     pub fn prior_mean(groups: usize, priors: &Priors) -> Self {
         Self { log: priors.in_order(groups).iter().map(|p| p.mean).collect() }
@@ -121,10 +100,6 @@ impl PairDistances {
 
     pub fn len(&self) -> usize {
         self.n
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.n == 0
     }
 
     #[inline]
@@ -305,22 +280,19 @@ const BLOCK: usize = 256;
 pub(super) struct Posterior {
     hyper: Hyper,
     factor: Cholesky,
-    /// The factor's rows in the precision of `v`.
-    rows: Vec<Vec<f32>>,
     candidates: usize,
     /// Per block: one row of `BLOCK` an observation.
-    v: Vec<Vec<f32>>,
-    variance: Vec<f32>,
+    v: Vec<Vec<f64>>,
+    variance: Vec<f64>,
 }
 
 impl Posterior {
     pub fn new(hyper: Hyper, candidates: usize) -> Self {
         let blocks = candidates.div_ceil(BLOCK);
-        let variance = vec![hyper.latent_variance() as f32; blocks * BLOCK];
+        let variance = vec![hyper.latent_variance(); blocks * BLOCK];
         Self {
             hyper,
             factor: Cholesky::default(),
-            rows: Vec::new(),
             candidates,
             v: vec![Vec::new(); blocks],
             variance,
@@ -337,22 +309,18 @@ impl Posterior {
     ) -> Option<()> {
         let seen = self.factor.len();
         extend_factor(&mut self.factor, &self.hyper, pairs)?;
-        self.rows.extend(
-            (seen..pairs.len())
-                .map(|i| self.factor.row(i).iter().map(|&l| l as f32).collect::<Vec<f32>>()),
-        );
-        let weights: Vec<f32> = self.hyper.weights().iter().map(|&w| w as f32).collect();
-        let signal = self.hyper.signal() as f32;
+        let weights = self.hyper.weights();
+        let signal = self.hyper.signal();
         for b in 0..self.v.len() {
             let range = b * BLOCK..((b + 1) * BLOCK).min(self.candidates);
             for i in seen..pairs.len() {
                 let mut row = [0.0; BLOCK];
                 for (g, &w) in weights.iter().enumerate() {
                     for (r, d) in row.iter_mut().zip(&distances(i, g)[range.clone()]) {
-                        *r += w * d;
+                        *r += w * f64::from(*d);
                     }
                 }
-                row.iter_mut().for_each(|r| *r = MEAN_VARIANCE as f32 + signal * matern52_f32(*r));
+                row.iter_mut().for_each(|r| *r = MEAN_VARIANCE + signal * matern52(*r));
                 self.append(b, i, row);
             }
         }
@@ -360,8 +328,8 @@ impl Posterior {
     }
 
     /// Solves for row `i` of block `b` by forward substitution, given its covariances.
-    fn append(&mut self, b: usize, i: usize, mut row: [f32; BLOCK]) {
-        let l = &self.rows[i];
+    fn append(&mut self, b: usize, i: usize, mut row: [f64; BLOCK]) {
+        let l = self.factor.row(i);
         subtract_combination(&mut row, &l[..i], &self.v[b]);
         let pivot = 1.0 / l[i];
         for (x, s) in row.iter_mut().zip(&mut self.variance[b * BLOCK..]) {
@@ -372,8 +340,8 @@ impl Posterior {
     }
 
     /// Posterior mean of the latent function at every candidate.
-    pub fn mean(&self, y: &[f64]) -> Vec<f32> {
-        let beta: Vec<f32> = self.factor.solve_lower(y).iter().map(|&b| -b as f32).collect();
+    pub fn mean(&self, y: &[f64]) -> Vec<f64> {
+        let beta: Vec<f64> = self.factor.solve_lower(y).iter().map(|b| -b).collect();
         let mut mean = Vec::with_capacity(self.variance.len());
         for v in &self.v {
             let mut row = [0.0; BLOCK];
@@ -385,13 +353,13 @@ impl Posterior {
     }
 
     /// Posterior variance of the latent function at every candidate.
-    pub fn variance(&self) -> &[f32] {
+    pub fn variance(&self) -> &[f64] {
         &self.variance[..self.candidates]
     }
 }
 
 /// `row -= sum of coefficients[j] * v[j]`, four rows at a time.
-fn subtract_combination(row: &mut [f32; BLOCK], coefficients: &[f32], v: &[f32]) {
+fn subtract_combination(row: &mut [f64; BLOCK], coefficients: &[f64], v: &[f64]) {
     let mut rows = v.chunks_exact(4 * BLOCK);
     let mut fours = coefficients.chunks_exact(4);
     for (v, c) in rows.by_ref().zip(fours.by_ref()) {
@@ -410,6 +378,9 @@ fn subtract_combination(row: &mut [f32; BLOCK], coefficients: &[f32], v: &[f32])
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
 
     const PRIORS: Priors = Priors {
@@ -431,6 +402,86 @@ mod tests {
             });
         }
         (pairs, (0..n).map(|i| x(i).cos()).collect())
+    }
+
+    /// As `make_posterior.py` writes it.
+    #[derive(serde::Deserialize)]
+    struct Case {
+        x: Vec<[f64; 2]>,
+        y: Vec<f64>,
+        weights: Vec<f64>,
+        signal: f64,
+        noise: f64,
+        mean: Vec<f64>,
+        variance: Vec<f64>,
+        log_likelihood: f64,
+    }
+
+    #[test]
+    fn posteriors_agree_with_scikit_learn() {
+        let text = include_str!("../../tests/integration/golden/posterior.json");
+        let cases: Vec<Case> = serde_json::from_str(text).unwrap();
+        assert_eq!(cases.len(), 3);
+        for case in cases {
+            let n = case.y.len();
+            let square = |a: usize, b: usize, g: usize| (case.x[a][g] - case.x[b][g]).powi(2);
+            let mut pairs = PairDistances::new(2);
+            (0..n).for_each(|i| pairs.push(|g, j| square(i, j, g)));
+            let mut log: Vec<f64> = case.weights.iter().map(|w| w.ln()).collect();
+            log.extend([case.signal.ln(), (case.noise - NOISE_FLOOR).ln()]);
+            let hyper = Hyper { log };
+            let distances: Vec<Vec<Vec<f32>>> = (0..n)
+                .map(|i| {
+                    let to = |g| (n..case.x.len()).map(|c| square(i, c, g) as f32).collect();
+                    (0..2).map(to).collect()
+                })
+                .collect();
+            let mut posterior = Posterior::new(hyper.clone(), case.mean.len());
+            posterior.extend(&pairs, |i, g| &distances[i][g]).unwrap();
+            let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} {b}");
+            posterior.mean(&case.y).iter().zip(&case.mean).for_each(|(a, b)| close(*a, *b));
+            posterior.variance().iter().zip(&case.variance).for_each(|(a, b)| close(*a, *b));
+            // Without the priors; ours leaves the constant out.
+            let flat = LogPrior { mean: 0.0, std: 1e9 };
+            let priors = Priors { weight: flat, signal: flat, noise: flat };
+            let (value, _) = log_posterior(&hyper, &pairs, &case.y, &priors).unwrap();
+            let constant = 0.5 * n as f64 * (2.0 * std::f64::consts::PI).ln();
+            close(value - constant, case.log_likelihood);
+        }
+    }
+
+    /// Draws of what lies behind the observations have the mean and the variance of the posterior there.
+    #[test]
+    fn draws_have_the_moments_of_the_posterior() {
+        let (pairs, y) = line(12);
+        let hyper = Hyper { log: vec![-0.5, -1.5, 0.0, -2.0] };
+        let distances: Vec<Vec<Vec<f32>>> = (0..12)
+            .map(|i: usize| {
+                let to =
+                    |g| (0..12).map(|j: usize| pairs.pair(i.max(j), i.min(j))[g] as f32).collect();
+                (0..2).map(to).collect()
+            })
+            .collect();
+        let mut posterior = Posterior::new(hyper.clone(), 12);
+        posterior.extend(&pairs, |i, g| &distances[i][g]).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let n = 4000;
+        let mut normal = || crate::search::surrogate::normal(&mut rng);
+        let draws: Vec<Vec<f64>> =
+            (0..n).map(|_| draw(&hyper, &pairs, &y, &mut normal).unwrap()).collect();
+        for (at, (mean, variance)) in
+            posterior.mean(&y).iter().zip(posterior.variance()).enumerate()
+        {
+            let drawn: Vec<f64> = draws.iter().map(|d| d[at]).collect();
+            let m = drawn.iter().sum::<f64>() / f64::from(n);
+            let v = drawn.iter().map(|x| (x - m).powi(2)).sum::<f64>() / f64::from(n);
+            // Five standard errors of each.
+            assert!((m - mean).abs() < 5.0 * (variance / f64::from(n)).sqrt() + 1e-3, "{m} {mean}");
+            assert!(
+                (v / variance - 1.0).abs() < 5.0 * (2.0 / f64::from(n)).sqrt() + 0.01,
+                "{v} {variance}"
+            );
+        }
     }
 
     #[test]
@@ -464,12 +515,7 @@ mod tests {
             .collect();
         let mut post = Posterior::new(hyper, 20);
         post.extend(&pairs, |i, g| &dist[2 * i + g]).unwrap();
-        let error = post
-            .mean(&y)
-            .iter()
-            .zip(&y)
-            .map(|(m, t)| (f64::from(*m) - t).abs())
-            .fold(0.0, f64::max);
+        let error = post.mean(&y).iter().zip(&y).map(|(m, t)| (m - t).abs()).fold(0.0, f64::max);
         assert!(error < 0.25, "{error}");
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! A strategy knows nothing of training, devices or storage. What it must remember it learns from
 //! [`Strategy::tell`], so that telling the stored results again in their stored order restores it.
+mod adam;
 mod ageing;
+mod bananas;
 mod batch;
 mod bayes;
 mod beliefs;
@@ -15,13 +17,20 @@ mod history;
 mod improvement;
 mod lemonade;
 mod local;
+mod lstm;
+mod mlp;
 mod nash;
 mod nsga2;
+mod policy;
 mod qnehvi;
 mod random;
+mod reinforce;
 mod surrogate;
+#[cfg(test)]
+mod toy;
 
 pub use ageing::RegularizedEvolution;
+pub use bananas::Bananas;
 pub use citron::Citron;
 pub use forest::Forest;
 pub use lemonade::Acceptance;
@@ -29,8 +38,10 @@ pub use lemonade::Lemonade;
 pub use local::LocalSearch;
 pub use nash::Nash;
 pub use nsga2::Nsga2;
+pub use policy::Gradient;
 pub use qnehvi::QNehvi;
 pub use random::Random;
+pub use reinforce::Reinforce;
 
 use std::collections::BTreeSet;
 
@@ -159,6 +170,8 @@ pub const STRATEGIES: &[(&str, &str)] = &[
     ("local-search", "neighbours of the front, until it has no new ones"),
     ("regularized-evolution", "children of the best of a young population; the oldest dies"),
     ("nsga2", "a population by ranks of dominance, thinned out where it is crowded"),
+    ("reinforce", "a recurrent controller draws architectures and learns from its rewards"),
+    ("bananas", "draws from an ensemble of small networks on the paths of a cell"),
 ];
 
 /// What strategies can be told besides their name; each takes what concerns it.
@@ -194,6 +207,8 @@ pub fn strategy(name: &str, settings: Settings) -> Option<Box<dyn Strategy>> {
         "local-search" => Box::new(LocalSearch),
         "regularized-evolution" => Box::new(RegularizedEvolution::new()),
         "nsga2" => Box::new(Nsga2::new(Nsga2::POPULATION)),
+        "bananas" => Box::new(Bananas::default()),
+        "reinforce" => Box::new(Reinforce::new(Gradient::default())),
         _ => return None,
     })
 }

@@ -14,7 +14,7 @@ const ENOUGH: usize = 12;
 /// Newest results that are learnt from; older ones had worse parents.
 const MEMORY: usize = 1500;
 /// Added to an error before its logarithm is taken, so that 0 has one.
-const ERROR_FLOOR: f64 = 2e-3;
+pub(super) const ERROR_FLOOR: f64 = 2e-3;
 
 /// Results of the run.
 #[derive(Debug, Default)]
@@ -102,7 +102,8 @@ impl Surrogate {
     }
 }
 
-fn log_error(error: f64) -> f64 {
+/// What is learnt in place of an error.
+pub(super) fn log_error(error: f64) -> f64 {
     (error + ERROR_FLOOR).ln()
 }
 
