@@ -77,7 +77,7 @@ pub fn diagram_text(drawing: &Drawing) -> String {
         if reads && is_read {
             // What it reads ends on its line; what it gives begins on one of its own.
             let spine = if below { '├' } else { '└' };
-            let way = "─".repeat(labels + sizes + 4);
+            let way = "─".repeat(labels + sizes + 5);
             let side = self::side(&lanes, at, Passing { reads: false, is_read: true });
             lines.push(format!("{spine}{way}{side}"));
         }

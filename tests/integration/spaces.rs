@@ -373,7 +373,7 @@ fn layers_that_are_left_out_of_a_mobile_network_are_not_there() {
 
 #[test]
 fn every_space_trains_and_runs_in_both_runtimes() {
-    let options = LoadOptions { limit: Some(300), ..LoadOptions::default() };
+    let options = LoadOptions { limit: Some(200), ..LoadOptions::default() };
     let data = data::load("digits", &options).unwrap();
     let (mean, std) = data::channel_statistics(&data.train);
     let mut rng = ChaCha8Rng::seed_from_u64(7);
