@@ -60,9 +60,11 @@ pub fn diagram_text(drawing: &Drawing) -> String {
     let (labels, sizes) = (wide(|row| &row.label).min(MOST_LABEL), wide(|row| &row.size));
     let mut lines = vec![drawing.title.clone()];
     for (at, row) in drawing.rows.iter().enumerate() {
+        let reads = lanes.iter().any(|lane| lane.to.contains(&at));
+        let is_read = lanes.iter().any(|lane| lane.from == at);
         let above = row.reads.contains(&at.wrapping_sub(1));
         let below = leads_down(drawing, at);
-        let spine = match (above, below) {
+        let spine = match (above, below || (reads && is_read)) {
             (false, true) => '┌',
             (true, true) => '├',
             (true, false) => '└',
@@ -70,14 +72,12 @@ pub fn diagram_text(drawing: &Drawing) -> String {
         };
         let label = clean(&row.label, MOST_LABEL);
         let words = format!("{label:<labels$}  {:<sizes$}", row.size);
-        let reads = lanes.iter().any(|lane| lane.to.contains(&at));
-        let is_read = lanes.iter().any(|lane| lane.from == at);
         let side = side(&lanes, at, Passing { reads, is_read: is_read && !reads });
         lines.push(format!("{spine}─ {words} {side}"));
         if reads && is_read {
             // What it reads ends on its line; what it gives begins on one of its own.
             let spine = if below { '├' } else { '└' };
-            let way = "─".repeat(labels + sizes + 4);
+            let way = "─".repeat(labels + sizes + 5);
             let side = self::side(&lanes, at, Passing { reads: false, is_read: true });
             lines.push(format!("{spine}{way}{side}"));
         }

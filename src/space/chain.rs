@@ -58,7 +58,8 @@ struct Layer {
 }
 
 impl Chain {
-    /// The space of chains of `scale.repeats` layers.
+    /// The space of chains of `scale.repeats` layers. From a width of 2 on the four numbers of filters
+    /// differ.
     pub fn new(scale: Scale) -> Chain {
         let layers = 0..scale.repeats.max(1);
         let options = layers.flat_map(|layer| {
@@ -122,25 +123,33 @@ fn unread(layers: &[Layer]) -> Vec<usize> {
     (0..layers.len()).filter(|layer| !read.contains(layer)).collect()
 }
 
-/// Images joined at the size of the smallest.
-fn joined(graph: &mut Graph, images: &[Image]) -> Image {
-    let size = images.iter().map(|image| image.size).min().expect("something is joined");
-    let same: Vec<Image> = images.iter().map(|&image| shrunk(graph, image, size)).collect();
-    let nodes: Vec<NodeId> = same.iter().map(|image| image.node).collect();
-    match same[..] {
-        [one] => one,
-        _ => {
-            let channels = same.iter().map(|image| image.channels).sum();
-            Image { node: graph.push(Op::Concat, &nodes), channels, size }
+/// A layer's output, and what is left of it after each halving that somebody needs.
+struct Halvings(Vec<Image>);
+
+impl Halvings {
+    fn of_size(&mut self, graph: &mut Graph, size: [usize; 2]) -> Image {
+        loop {
+            if let Some(image) = self.0.iter().find(|image| image.size == size) {
+                return *image;
+            }
+            let smallest = *self.0.last().expect("there is the output itself");
+            self.0.push(smallest.halved(graph));
         }
     }
 }
 
-fn shrunk(graph: &mut Graph, mut image: Image, size: [usize; 2]) -> Image {
-    while image.size != size {
-        image = image.halved(graph);
+/// Outputs of layers joined at the size of the smallest.
+fn joined(graph: &mut Graph, outputs: &mut [Halvings], layers: &[usize]) -> Image {
+    let sizes = layers.iter().map(|&layer| outputs[layer].0[0].size);
+    let size = sizes.min().expect("something is joined");
+    let images = layers.iter().map(|&layer| outputs[layer].of_size(graph, size));
+    let images: Vec<Image> = images.collect();
+    if let [one] = images[..] {
+        return one;
     }
-    image
+    let nodes: Vec<NodeId> = images.iter().map(|image| image.node).collect();
+    let channels = images.iter().map(|image| image.channels).sum();
+    Image { node: graph.push(Op::Concat, &nodes), channels, size }
 }
 
 impl ChoiceSpace for Chain {
@@ -181,18 +190,19 @@ impl ChoiceSpace for Chain {
         let layers = self.layers(choices);
         let mut graph = Graph::new(self.scale.input);
         let image = Image::first(&mut graph, self.scale.input);
-        let mut outputs: Vec<Image> = Vec::new();
+        let mut outputs: Vec<Halvings> = Vec::new();
         for layer in &layers {
-            let reads: Vec<Image> = layer.reads.iter().map(|&read| outputs[read]).collect();
-            let from = if reads.is_empty() { image } else { joined(&mut graph, &reads) };
+            let from = match layer.reads[..] {
+                [] => image,
+                _ => joined(&mut graph, &mut outputs, &layer.reads),
+            };
             let padding = layer.kernel.map(|side| side / 2);
             let stride = [layer.stride; 2];
             let plain = Conv::same(layer.count, 1);
             let conv = Conv { kernel: layer.kernel, padding, stride, ..plain };
-            outputs.push(from.conv_norm(&mut graph, conv).relu(&mut graph));
+            outputs.push(Halvings(vec![from.conv_norm(&mut graph, conv).relu(&mut graph)]));
         }
-        let last: Vec<Image> = unread(&layers).into_iter().map(|layer| outputs[layer]).collect();
-        let at = joined(&mut graph, &last);
+        let at = joined(&mut graph, &mut outputs, &unread(&layers));
         parts::classify(&mut graph, at.node, self.scale.classes);
         Some(graph)
     }

@@ -209,3 +209,51 @@ fn a_check_of_this_machine_says_what_it_is_and_measures() {
     assert!(checked["reference_p50_us"].as_f64().unwrap() > 0.0);
     assert!(checked["facts"]["cores"].as_u64().unwrap() > 0);
 }
+
+#[test]
+fn spaces_are_listed_and_a_member_of_each_is_drawn() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let listed = run(folder, &["spaces", "--json"]);
+    check_exit(&listed, 0);
+    let listed: Vec<Value> = String::from_utf8(listed.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told = text(folder, &["spaces"]);
+    assert_eq!(told.lines().count(), listed.len());
+    for (line, space) in told.lines().zip(&listed) {
+        let name = space["name"].as_str().unwrap();
+        assert!(line.starts_with(name), "{line}");
+        assert_eq!(space["log10_size"].is_null(), name == "morphism");
+        let shown = json(folder, &["spaces", name, "--svg", "member.svg"]);
+        let drawn = text(folder, &["spaces", name]);
+        for drawing in shown["drawings"].as_array().unwrap() {
+            assert!(drawn.contains(drawing.as_str().unwrap()), "{drawn}");
+        }
+        let svg = fs::read_to_string(folder.join("member.svg")).unwrap();
+        assert!(svg.starts_with("<svg") && svg.matches("<rect").count() > 2, "{svg}");
+        let Some(member) = shown["member"].as_str() else { continue };
+        let again = json(folder, &["spaces", name, "--member", member]);
+        assert_eq!(again["choices"], shown["choices"]);
+        assert_ne!(json(folder, &["spaces", name, "--seed", "1"])["member"], member);
+    }
+}
+
+#[test]
+fn a_space_or_member_that_is_not_there_is_answered_with_a_way_out() {
+    let folder = TempDir::new().unwrap();
+    let cases: [(&[&str], &str); 5] = [
+        (&["spaces", "dart-cells"], "did you mean `darts-cells`?"),
+        (&["spaces", "transformers"], "there are morphism, nb201, cells"),
+        (&["spaces", "macro", "--member", "22212223"], "decision 7 has options 0 to 2, not 3"),
+        (&["spaces", "nb201", "--member", "000000"], "nothing comes through"),
+        (&["spaces", "morphism", "--member", "x"], "leave out --member"),
+    ];
+    for (args, wanted) in cases {
+        let output = run(folder.path(), args);
+        check_exit(&output, 2);
+        assert!(stderr(&output).contains(wanted), "{args:?}: {}", stderr(&output));
+    }
+}

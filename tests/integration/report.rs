@@ -1,6 +1,8 @@
 //! Reports of a made-up run, as people and programs read them.
 use citronade::pareto::Objective;
 use citronade::report::*;
+use citronade::space::Drawing;
+use citronade::space::Row;
 use citronade::store::*;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -379,4 +381,31 @@ proptest! {
         prop_assert!(text.lines().rev().skip(1).all(|line| line.chars().count() <= columns), "{text}");
         prop_assert!(text.lines().count() <= rows);
     }
+}
+
+fn drawing(reads: &[&[usize]]) -> Drawing {
+    let rows = reads.iter().zip('a'..).map(|(reads, label)| Row {
+        label: label.to_string(),
+        size: String::new(),
+        reads: reads.to_vec(),
+    });
+    Drawing { title: "cell".to_owned(), rows: rows.collect() }
+}
+
+#[test]
+fn what_is_read_from_afar_comes_along_a_lane_of_its_own() {
+    let all = diagram_text(&drawing(&[&[], &[0], &[0, 1], &[0, 1, 2]]));
+    assert_eq!(all, "cell\n┌─ a   ─╮\n├─ b   ─│─╮\n├─ c   ◄┤ │\n└─ d   ◄┴─╯");
+    let both = diagram_text(&drawing(&[&[], &[], &[0, 1], &[], &[2, 3]]));
+    let wanted = "cell\n╶─ a   ─╮\n┌─ b    │\n├─ c   ◄╯\n└─────────╮\n┌─ d      │\n└─ e   ◄──╯";
+    assert_eq!(both, wanted);
+}
+
+#[test]
+fn a_drawing_is_the_same_rows_in_a_picture() {
+    let cell = drawing(&[&[], &[0], &[0, 1], &[0, 1, 2]]);
+    let svg = diagram_svg(&[cell.clone(), cell]);
+    assert_eq!(svg.matches("<rect").count(), 1 + 2 * 4);
+    assert_eq!(svg.matches(">cell<").count(), 2);
+    resvg::usvg::Tree::from_str(&svg, &resvg::usvg::Options::default()).unwrap();
 }

@@ -160,7 +160,9 @@ fn children_differ_from_their_parents_and_have_as_many_features() {
         for _ in 0..20 {
             let (a, b) = (space.sample(&mut rng), space.sample(&mut rng));
             let child = space.mutate(&a, 2, &mut rng);
-            assert_ne!(child.as_ref().map(Architecture::identity), Some(a.identity()), "{space:?}");
+            if let Some(choices) = a.choices() {
+                assert_ne!(child.as_ref().and_then(Architecture::choices), Some(choices));
+            }
             let family = [Some(a.clone()), child, space.cross(&a, &b, &mut rng)];
             for member in family.iter().flatten() {
                 assert_eq!(length(member), wanted, "{space:?}");
@@ -350,7 +352,7 @@ fn layers_of_a_chain_read_what_their_anchors_say() {
     let third = 7 * 3 * (36 + 24) * 64 + 2 * 64;
     assert_eq!(graph.cost().parameters, first + second + third + 64 * 2 + 2);
     assert_eq!(graph.nodes().iter().filter(|n| matches!(n.op, Op::AvgPool(_))).count(), 1);
-    assert_eq!(space.log10_size(), (128f64.powi(3) * 8.0).log10());
+    assert!((space.log10_size() - (128f64.powi(3) * 8.0).log10()).abs() < 1e-9);
 }
 
 #[test]
@@ -371,7 +373,7 @@ fn layers_that_are_left_out_of_a_mobile_network_are_not_there() {
 
 #[test]
 fn every_space_trains_and_runs_in_both_runtimes() {
-    let options = LoadOptions { limit: Some(300), ..LoadOptions::default() };
+    let options = LoadOptions { limit: Some(200), ..LoadOptions::default() };
     let data = data::load("digits", &options).unwrap();
     let (mean, std) = data::channel_statistics(&data.train);
     let mut rng = ChaCha8Rng::seed_from_u64(7);
