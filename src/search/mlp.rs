@@ -15,6 +15,8 @@ pub(super) struct Training {
     pub width: usize,
     /// Passes over the data.
     pub epochs: usize,
+    /// Most steps: with many rows there are fewer passes.
+    pub steps: usize,
     /// Rows in a step.
     pub batch: usize,
     /// Learning rate of Adam.
@@ -55,7 +57,8 @@ impl Mlp {
         let mut gradient = vec![0.0; mlp.parameters.len()];
         let mut tape = mlp.tape();
         let mut order: Vec<usize> = (0..rows.len()).collect();
-        for _ in 0..training.epochs {
+        let steps_of_epoch = rows.len().div_ceil(training.batch);
+        for _ in 0..training.epochs.min(training.steps.div_ceil(steps_of_epoch)) {
             order.shuffle(rng);
             for batch in order.chunks(training.batch) {
                 gradient.fill(0.0);
@@ -217,7 +220,7 @@ mod tests {
     use super::*;
 
     const TRAINING: Training =
-        Training { layers: 3, width: 20, epochs: 150, batch: 32, rate: 0.01 };
+        Training { layers: 3, width: 20, epochs: 150, steps: 1500, batch: 32, rate: 0.01 };
 
     #[test]
     fn the_gradient_is_that_of_finite_differences() {

@@ -12,6 +12,7 @@ mod faults;
 mod graph;
 mod health;
 mod latency;
+mod learners;
 mod measure;
 mod morphisms;
 mod mutants;
