@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::data::Augment;
 use crate::data::LoadOptions;
 use crate::pareto::Objective;
+use crate::search;
 use crate::search::Acceptance;
 use crate::units::Bytes;
 use crate::units::Fraction;
@@ -280,7 +281,7 @@ impl RunConfig {
             let wanted = "the error and one to three different costs";
             return error("objectives", found.join(","), wanted);
         }
-        let known = crate::search::STRATEGIES.iter().map(|(name, _)| *name);
+        let known = search::STRATEGIES.iter().chain(search::VARIANTS).map(|(name, _)| *name);
         one_of("search.strategy", &self.search.strategy, known)?;
         let spaces = crate::space::SPACES.iter().map(|(name, _)| *name);
         one_of("search.space", &self.search.space, spaces)?;

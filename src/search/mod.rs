@@ -163,15 +163,23 @@ impl Evaluated {
 /// Names and one-line summaries of all strategies.
 pub const STRATEGIES: &[(&str, &str)] = &[
     ("lemonade", "grows the front by morphisms, where it is sparse or a surrogate expects gain"),
-    ("random", "random structures of the same space, trained from scratch: the baseline"),
-    ("nash", "climbs by morphisms, five at a time, from the most accurate network"),
     ("citron", "the largest expected gain by Gaussian processes on what an architecture does"),
     ("qnehvi", "the largest expected gain behind the noise, on the bare choices"),
-    ("local-search", "neighbours of the front, until it has no new ones"),
-    ("regularized-evolution", "children of the best of a young population; the oldest dies"),
-    ("nsga2", "a population by ranks of dominance, thinned out where it is crowded"),
-    ("reinforce", "a recurrent controller draws architectures and learns from its rewards"),
     ("bananas", "draws from an ensemble of small networks on the paths of a cell"),
+    ("nsga2", "a population by ranks of dominance, thinned out where it is crowded"),
+    ("regularized-evolution", "children of the best of a young population; the oldest dies"),
+    ("local-search", "neighbours of the front, until it has no new ones"),
+    ("nash", "climbs by morphisms, five at a time, from the most accurate network"),
+    ("reinforce", "a recurrent controller draws architectures and learns from its rewards"),
+    ("random", "random architectures of the same space, trained from scratch: the baseline"),
+];
+
+/// Strategies with another part in place of their own, to see what that is worth.
+pub const VARIANTS: &[(&str, &str)] = &[
+    ("lemonade:density", "accepts children where the front is sparse, as published"),
+    ("citron:one-hot", "sees the bare choices, and begins at random"),
+    ("qnehvi:pruned", "sees what an architecture does, and begins as citron"),
+    ("reinforce:proximal", "several steps a batch, as in NASNet"),
 ];
 
 /// What strategies can be told besides their name; each takes what concerns it.
@@ -191,8 +199,7 @@ impl Default for Settings {
     }
 }
 
-/// The strategy of this name; `None` if there is none. `lemonade:density` is `lemonade` with that
-/// acceptance.
+/// The strategy or variant of this name; `None` if there is none.
 pub fn strategy(name: &str, settings: Settings) -> Option<Box<dyn Strategy>> {
     let Settings { acceptance, children, inherit } = settings;
     Some(match name {
@@ -208,7 +215,8 @@ pub fn strategy(name: &str, settings: Settings) -> Option<Box<dyn Strategy>> {
         "regularized-evolution" => Box::new(RegularizedEvolution::new()),
         "nsga2" => Box::new(Nsga2::new(Nsga2::POPULATION)),
         "bananas" => Box::new(Bananas::default()),
-        "reinforce" => Box::new(Reinforce::new(Gradient::default())),
+        "reinforce" => Box::new(Reinforce::new(Gradient::Reinforce)),
+        "reinforce:proximal" => Box::new(Reinforce::new(Gradient::PROXIMAL)),
         _ => return None,
     })
 }

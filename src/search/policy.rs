@@ -26,6 +26,11 @@ pub enum Gradient {
     },
 }
 
+impl Gradient {
+    /// With the clip of Schulman et al.; four steps, since a batch is small.
+    pub const PROXIMAL: Gradient = Gradient::Proximal { clip: 0.2, steps: 4 };
+}
+
 /// Learning rate of Adam. 0.0006 in Zoph and Le for 12,800 episodes; here there are some hundred.
 const RATE: f64 = 0.03;
 /// Weight of the entropy beside the rewards, which lie between 0 and 1; keeps it trying.

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::space::MorphismSpace;
 
-    const RULES: [Gradient; 2] = [Gradient::Reinforce, Gradient::Proximal { clip: 0.2, steps: 4 }];
+    const RULES: [Gradient; 2] = [Gradient::Reinforce, Gradient::PROXIMAL];
 
     #[test]
     fn telling_again_restores_it() {

@@ -6,6 +6,7 @@ use std::path::Path;
 use citronade::pareto::hypervolume;
 use citronade::search::STRATEGIES;
 use citronade::search::Settings;
+use citronade::search::VARIANTS;
 use citronade::search::strategy;
 use citronade::tabular::Columns;
 use citronade::tabular::Course;
@@ -128,7 +129,7 @@ fn the_true_front_has_no_regret_and_the_first_queries_all_of_it() {
 fn every_strategy_plays_to_the_end_and_the_same_seed_is_the_same_game() {
     let table = read_text(&small(), "csv").unwrap();
     for latency in [Latency::Learnt, Latency::Known] {
-        for (name, _) in STRATEGIES {
+        for (name, _) in STRATEGIES.iter().chain(VARIANTS) {
             let made = || strategy(name, Settings::default()).unwrap();
             if made().cannot_run_on(table.space.as_ref()).is_some() {
                 continue;
