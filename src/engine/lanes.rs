@@ -318,7 +318,8 @@ impl MeasureLane {
         let mut losses = 0;
         let result = loop {
             let result = self.gauge.measure(&bytes, job.level, network.as_deref());
-            losses += u32::from(result.as_ref().is_err_and(MeasureError::is_a_lost_run));
+            let is_lost = |error: &MeasureError| error.is_a_lost_run_of(&self.gauge.file());
+            losses += u32::from(result.as_ref().is_err_and(is_lost));
             match result {
                 Err(error) if losses >= MOST_LOSSES => break Err(error.brings_down(losses)),
                 Err(error) if error.may_pass() => {
@@ -381,6 +382,11 @@ fn recorded(
 }
 
 impl Gauge {
+    /// Where a model lies while it is measured.
+    fn file(&self) -> PathBuf {
+        self.folder.join("candidate.onnx")
+    }
+
     /// Measures the file; with a network, also what it computes.
     fn measure(
         &mut self,
@@ -388,7 +394,7 @@ impl Gauge {
         level: Level,
         network: Option<&Network>,
     ) -> Result<Measurement, MeasureError> {
-        let path = self.folder.join("candidate.onnx");
+        let path = self.file();
         // A file that is truncated and written again is sent to the disk at once (ext4).
         std::fs::remove_file(&path).ok();
         std::fs::write(&path, model)

@@ -1,5 +1,7 @@
 //! Why there is no measurement.
 use std::io;
+use std::path;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -202,11 +204,13 @@ impl MeasureError {
         }
     }
 
-    /// Whether the device was lost while it ran the model.
-    pub fn is_a_lost_run(&self) -> bool {
+    /// Whether the device was lost while it ran this very model: not while that was brought there, nor at
+    /// the reference model.
+    pub fn is_a_lost_run_of(&self, model: &Path) -> bool {
         match self {
-            Self::Device { model, source: DeviceError::Gone { at_work, .. } } => {
-                *at_work && model != NO_MODEL
+            Self::Device { model: lost, source: DeviceError::Gone { at_work, .. } } => {
+                let it = path::absolute(model);
+                *at_work && it.is_ok_and(|it| it.to_string_lossy() == *lost)
             }
             _ => false,
         }
@@ -259,5 +263,23 @@ impl MeasureError {
             | Self::NoSpace { .. }
             | Self::Unfit { .. } => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_loss_amid_a_run_of_the_very_model_is_laid_to_it() {
+        let lost = |model: &str, at_work| {
+            let (address, doing, complaint) = ("a".into(), "b".into(), String::new());
+            let source = DeviceError::Gone { address, doing, complaint, at_work };
+            let error = MeasureError::Device { model: model.to_owned(), source };
+            error.is_a_lost_run_of(Path::new("/x/candidate.onnx"))
+        };
+        assert!(lost("/x/candidate.onnx", true));
+        assert!(!lost("/x/candidate.onnx", false), "it was on its way there");
+        assert!(!lost("/y/reference.onnx", true) && !lost(NO_MODEL, true));
     }
 }

@@ -57,8 +57,8 @@ fn device_with(runtime: &str, name: String) -> RunDevice {
 }
 
 const FORTY: Budget = Budget { seconds: None, candidates: Some(40), epochs: None };
-/// The seeds and nothing else.
-const SEEDS: Budget = Budget { seconds: None, candidates: Some(1), epochs: None };
+/// The first seeds and nothing else.
+const SEEDS: Budget = Budget { seconds: None, candidates: Some(6), epochs: None };
 
 /// A search on `devices`, with a formula in place of training and the metronome in place of a runtime.
 fn search(
@@ -227,7 +227,8 @@ fn a_candidate_that_brings_its_board_down_each_time_fails_by_name_and_the_search
     let device = remote::remote(board.ssh(), &remote::Folder::of_board(&board));
     let mut paused = 0;
     let mut watch = |event: &Event| paused += u32::from(matches!(event, Event::Paused(_)));
-    let (engine, _) = search(vec![Arc::new(device)], folder.path(), SEEDS, || {}, &mut watch);
+    let two = Budget { candidates: Some(2), ..FORTY };
+    let (engine, _) = search(vec![Arc::new(device)], folder.path(), two, || {}, &mut watch);
     assert_eq!((paused, fs::read_to_string(&falls).unwrap().lines().count()), (2, 3));
     let candidates = engine.state().candidates();
     let ended = candidates.values().filter_map(|c| c.ended.as_ref());
