@@ -11,16 +11,9 @@ use super::WeightsError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// A strategy that can do nothing in the space.
-    #[error("{strategy} cannot search in {space}: {reason}")]
-    CannotSearch {
-        /// Which.
-        strategy: String,
-        /// Where.
-        space: String,
-        /// Why.
-        reason: String,
-    },
+    /// A strategy that can do nothing in the space: which, where and why.
+    #[error("{0}")]
+    CannotSearch(String),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -79,7 +72,7 @@ impl EngineError {
                 "`citronade doctor` looks at the runner; change the configuration and start anew \
                  with --new",
             ),
-            EngineError::CannotSearch { .. } => {
+            EngineError::CannotSearch(_) => {
                 Some("give another with --strategy or --space, and start anew with --new")
             }
             EngineError::Store(error) => error.hint(),

@@ -187,8 +187,8 @@ impl Engine {
             space::by_name(&config.search.space, data.shape, data.classes.len(), data.train.len());
         let space = made.expect("a valid configuration has one");
         if let Some(reason) = strategy.cannot_run_on(space.as_ref()) {
-            let (strategy, space) = (strategy.name().to_owned(), space.name().to_owned());
-            return Err(EngineError::CannotSearch { strategy, space, reason });
+            let text = format!("{} cannot search in {}: {reason}", strategy.name(), space.name());
+            return Err(EngineError::CannotSearch(text));
         }
         let seeds: Vec<Graph> =
             space.starts().iter().filter_map(|start| space.build(start)).collect();

@@ -115,7 +115,7 @@ pub enum MeasureError {
         /// How often it was tried.
         losses: u32,
         /// The last time.
-        source: DeviceError,
+        source: Box<DeviceError>,
     },
 
     /// The device, its runner or the model failed.
@@ -219,7 +219,9 @@ impl MeasureError {
     /// The same after `losses` lost runs of one model: it is its doing.
     pub fn brings_down(self, losses: u32) -> Self {
         match self {
-            Self::Device { model, source } => Self::BringsDown { model, losses, source },
+            Self::Device { model, source } => {
+                Self::BringsDown { model, losses, source: Box::new(source) }
+            }
             other => other,
         }
     }

@@ -489,14 +489,14 @@ mod tests {
         let (pairs, y) = line(9);
         let hyper = Hyper { log: vec![-0.5, -1.5, 0.3, -3.0] };
         let (_, grad) = log_posterior(&hyper, &pairs, &y, &PRIORS).unwrap();
-        for k in 0..4 {
+        for (k, slope) in grad.iter().enumerate() {
             let f = |d: f64| {
                 let mut h = hyper.clone();
                 h.log[k] += d;
                 log_posterior(&h, &pairs, &y, &PRIORS).unwrap().0
             };
             let numeric = (f(1e-5) - f(-1e-5)) / 2e-5;
-            assert!((numeric - grad[k]).abs() < 1e-5, "{k}: {numeric} {}", grad[k]);
+            assert!((numeric - slope).abs() < 1e-5, "{k}: {numeric} {slope}");
         }
     }
 

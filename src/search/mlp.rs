@@ -233,7 +233,7 @@ mod tests {
         let mut found = vec![0.0; mlp.parameters.len()];
         mlp.backward(&mut tape, 3.0, &mut found);
         assert!(found.iter().filter(|slope| **slope != 0.0).count() > found.len() / 4);
-        for at in 0..found.len() {
+        for (at, slope) in found.iter().enumerate() {
             let mut moved = |by: f64| {
                 mlp.parameters[at] += by;
                 let output = 3.0 * mlp.forward(&row, &mut mlp.tape());
@@ -241,7 +241,7 @@ mod tests {
                 output
             };
             let expected = (moved(1e-6) - moved(-1e-6)) / 2e-6;
-            assert!((found[at] - expected).abs() < 1e-6, "{at}: {} {expected}", found[at]);
+            assert!((slope - expected).abs() < 1e-6, "{at}: {slope} {expected}");
         }
     }
 

@@ -168,7 +168,7 @@ impl ChoiceSpace for GraphCells {
         }
         let digits = format!("{text:0>5}");
         let digits: Option<Choices> =
-            digits.chars().map(|c| Some(u8::try_from(c.to_digit(9)?).ok()?)).collect();
+            digits.chars().map(|c| u8::try_from(c.to_digit(9)?).ok()).collect();
         self.checked(digits.ok_or_else(wanted)?)
     }
 }

@@ -91,11 +91,14 @@ pub fn play(task: &Task<'_>, strategy: &mut dyn Strategy, seed: u64) -> Result<T
     Ok(Trace { rows: game.rows })
 }
 
+/// Costs that are known of an architecture before it is asked for.
+type CostsOf<'a> = dyn Fn(&Architecture) -> Option<Costs> + 'a;
+
 /// What the strategy may know so far.
 struct Game<'a> {
     task: &'a Task<'a>,
     reference: Reference,
-    costs: Box<dyn Fn(&Architecture) -> Option<Costs> + 'a>,
+    costs: Box<CostsOf<'a>>,
     rows: Vec<usize>,
     known: BTreeSet<Identity>,
     front: Vec<Parent>,
