@@ -68,3 +68,9 @@ fn bananas_finds_a_front_in_fewer_queries_than_chance() {
 fn reinforce_finds_a_front_in_fewer_queries_than_chance() {
     check_beats_chance("reinforce", 0.9);
 }
+
+#[test]
+fn citron_finds_nearly_the_whole_front_and_qnehvi_most_of_it() {
+    check_beats_chance("citron", 0.2);
+    check_beats_chance("qnehvi", 0.5);
+}

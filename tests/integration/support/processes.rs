@@ -38,13 +38,21 @@ pub fn holder(folder: &Path) -> Pid {
 /// Kills the process, and waits until it is gone.
 pub fn kill_it(pid: Pid) {
     kill(pid, Signal::SIGKILL).unwrap();
+    wait_for(pid);
+}
+
+fn wait_for(pid: Pid) {
     // A process that has ended has no program any more, though its parent may not know it yet.
     wait_until("it is gone", || fs::read_link(format!("/proc/{pid}/exe")).is_err());
 }
 
 /// Ends what was left behind by a host that did not get through to it.
 pub fn clean(folder: &Path) {
-    running_from(folder).into_iter().for_each(kill_it);
+    for pid in running_from(folder) {
+        // It may end by itself just now.
+        let _ = kill(pid, Signal::SIGKILL);
+        wait_for(pid);
+    }
 }
 
 fn found(what: &str, mut look: impl FnMut() -> Option<Pid>) -> Pid {
