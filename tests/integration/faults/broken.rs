@@ -36,7 +36,7 @@ use crate::support::sshd::Board;
 pub fn plan() -> Plan {
     let mut plan = Plan::of(Level::Screen);
     plan.launches = 3;
-    (plan.sampling.enough, plan.sampling.max_us) = (500_000, 1e9);
+    (plan.sampling.enough, plan.sampling.max_us) = (200_000, 1e9);
     plan
 }
 
