@@ -63,6 +63,7 @@ use crate::measure::Verdict;
 use crate::morphism::Applied;
 use crate::search;
 use crate::search::Evaluated;
+use crate::search::Grown;
 use crate::search::Settings;
 use crate::search::Strategy;
 use crate::space;
@@ -348,11 +349,18 @@ fn tell(strategy: &mut dyn Strategy, state: &State, candidates: &[CandidateId]) 
         strategy.tell(&Evaluated {
             id: *id,
             architecture: architecture(&candidate.accepted),
+            grown: parent.and_then(|parent| grown(parent, &candidate.accepted)),
             parent_error: parent.and_then(error),
             error: error(candidate),
             costs: state.devices().map(|device| state.costs(device, candidate)).collect(),
         });
     }
+}
+
+/// `None` in a fixed space, where weights come without morphisms.
+fn grown(parent: &Candidate, accepted: &Accepted) -> Option<Grown> {
+    let steps = accepted.steps.clone();
+    (!steps.is_empty()).then(|| Grown { parent: parent.accepted.graph.clone(), steps })
 }
 
 /// As its space writes it down.

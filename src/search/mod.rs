@@ -10,11 +10,13 @@ mod bayes;
 mod beliefs;
 mod cholesky;
 mod citron;
+mod controller;
 mod forest;
 mod gp;
 mod groups;
 mod history;
 mod improvement;
+mod layers;
 mod lemonade;
 mod local;
 mod lstm;
@@ -25,6 +27,9 @@ mod policy;
 mod qnehvi;
 mod random;
 mod reinforce;
+mod rena;
+mod softmax;
+mod surgeon;
 mod surrogate;
 #[cfg(test)]
 mod toy;
@@ -42,11 +47,14 @@ pub use policy::Gradient;
 pub use qnehvi::QNehvi;
 pub use random::Random;
 pub use reinforce::Reinforce;
+pub use rena::Rena;
 
 use std::collections::BTreeSet;
 
 use rand_chacha::ChaCha8Rng;
 
+use crate::graph::Graph;
+use crate::morphism::Step;
 use crate::pareto::Reference;
 use crate::space::Architecture;
 use crate::space::Identity;
@@ -142,12 +150,23 @@ pub struct Evaluated {
     pub id: u64,
     /// What it is.
     pub architecture: Architecture,
+    /// How it grew; `None` if it was trained from random weights.
+    pub grown: Option<Grown>,
     /// Error of the parent whose weights it had.
     pub parent_error: Option<f64>,
     /// Its own error; `None` if it was killed or failed.
     pub error: Option<f64>,
     /// Its other objectives on each device of the run, as known when it was told.
     pub costs: Vec<Costs>,
+}
+
+/// From what, and by which changes.
+#[derive(Clone, Debug)]
+pub struct Grown {
+    /// What the parent is.
+    pub parent: Graph,
+    /// Morphisms from the parent, in order; at least one.
+    pub steps: Vec<Step>,
 }
 
 impl Evaluated {
@@ -170,6 +189,7 @@ pub const STRATEGIES: &[(&str, &str)] = &[
     ("regularized-evolution", "children of the best of a young population; the oldest dies"),
     ("local-search", "neighbours of the front, until it has no new ones"),
     ("nash", "climbs by morphisms, five at a time, from the most accurate network"),
+    ("rena", "a policy reads a network's layers and learns where to scale, insert or remove one"),
     ("reinforce", "a recurrent controller draws architectures and learns from its rewards"),
     ("random", "random architectures of the same space, trained from scratch: the baseline"),
 ];
@@ -215,6 +235,7 @@ pub fn strategy(name: &str, settings: Settings) -> Option<Box<dyn Strategy>> {
         "regularized-evolution" => Box::new(RegularizedEvolution::new()),
         "nsga2" => Box::new(Nsga2::new(Nsga2::POPULATION)),
         "bananas" => Box::new(Bananas::default()),
+        "rena" => Box::new(Rena::default()),
         "reinforce" => Box::new(Reinforce::new(Gradient::Reinforce)),
         "reinforce:proximal" => Box::new(Reinforce::new(Gradient::PROXIMAL)),
         _ => return None,

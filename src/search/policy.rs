@@ -2,8 +2,8 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::adam::Adam;
-use super::lstm::Controller;
-use super::lstm::Step;
+use super::controller::Controller;
+use super::softmax::slopes;
 
 /// How rewards become a gradient.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -119,7 +119,8 @@ fn gradient(controller: &Controller, lessons: &[Lesson<'_>], rule: Gradient) -> 
             .map(|((step, &choice), before)| {
                 let log_ratio = step.log_probability(choice) - before;
                 let push = push(rule, lesson.advantage, log_ratio);
-                slopes(step, choice, share * push, share * ENTROPY)
+                let (push, entropy) = (share * push, share * ENTROPY);
+                slopes(&step.log_probabilities, usize::from(choice), push, entropy)
             })
             .collect();
         controller.back(&steps, &slopes, &mut gradient);
@@ -140,18 +141,6 @@ fn push(rule: Gradient, advantage: f64, log_ratio: f64) -> f64 {
             if has_gone_far { 0.0 } else { advantage * ratio }
         }
     }
-}
-
-/// Slopes of a decision's loss by its logits: of the choice and of the entropy.
-fn slopes(step: &Step, choice: u8, push: f64, entropy: f64) -> Vec<f64> {
-    let logs = &step.log_probabilities;
-    let surprise = -logs.iter().map(|log| log.exp() * log).sum::<f64>();
-    let slope = |(option, log): (usize, &f64)| {
-        let probability = log.exp();
-        let is_chosen = f64::from(u8::from(option == usize::from(choice)));
-        push * (probability - is_chosen) + entropy * probability * (log + surprise)
-    };
-    logs.iter().enumerate().map(slope).collect()
 }
 
 #[cfg(test)]

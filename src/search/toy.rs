@@ -65,7 +65,7 @@ pub(super) fn reference() -> Reference {
 fn evaluated(id: usize, architecture: Architecture) -> Evaluated {
     let [error, latency] = values(&architecture);
     let (error, costs) = (Some(error), vec![vec![Some(latency)]]);
-    Evaluated { id: id as u64, architecture, parent_error: None, error, costs }
+    Evaluated { id: id as u64, architecture, grown: None, parent_error: None, error, costs }
 }
 
 /// Results of random architectures, the same ones each time.

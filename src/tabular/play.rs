@@ -160,6 +160,7 @@ impl<'a> Game<'a> {
         Some(Evaluated {
             id,
             architecture: architecture.clone(),
+            grown: None,
             parent_error,
             error: Some(error),
             costs: vec![vec![Some(latency)]],
