@@ -1,5 +1,6 @@
 //! Every strategy in real searches, with a formula in place of training.
 use std::path::Path;
+use std::thread;
 
 use citronade::search::STRATEGIES;
 use citronade::search::Settings;
@@ -60,9 +61,18 @@ fn kill_amid(folder: &Path, arguments: &[&str]) {
     assert!(!child.wait().unwrap().success(), "it ended before it was killed");
 }
 
+/// For all at once: a search mostly waits for its metronome.
+fn check_all(all: &[(&'static str, &str)], check: fn(&str)) {
+    thread::scope(|scope| {
+        all.iter().for_each(|(name, _)| {
+            scope.spawn(|| check(name));
+        });
+    });
+}
+
 #[test]
 fn a_search_that_is_killed_ends_as_the_undisturbed_one_with_every_strategy() {
-    for (name, _) in STRATEGIES {
+    check_all(STRATEGIES, |name| {
         let space = if can(name, "macro") { "macro" } else { "morphism" };
         let arguments = arguments(name, space, "32candidates");
         let (whole, killed) = (TempDir::new().unwrap(), TempDir::new().unwrap());
@@ -73,27 +83,25 @@ fn a_search_that_is_killed_ends_as_the_undisturbed_one_with_every_strategy() {
         let differs = whole.iter().zip(&killed).find(|(a, b)| a != b).map(|(a, _)| a.candidate);
         assert_eq!((32, None), (killed.len(), differs), "{name}");
         assert_eq!(whole.len(), 32, "{name}");
-    }
+    });
 }
 
 #[test]
 fn every_space_can_be_searched() {
-    for (space, _) in SPACES {
+    check_all(SPACES, |space| {
         let folder = TempDir::new().unwrap();
-        check_exit(
-            &run(folder.path(), &arguments("regularized-evolution", space, "24candidates")),
-            0,
-        );
+        let arguments = arguments("regularized-evolution", space, "24candidates");
+        check_exit(&run(folder.path(), &arguments), 0);
         let accepted = accepted(folder.path());
         assert_eq!(accepted.len(), 24, "{space}");
-        let is_fixed = *space != "morphism";
+        let is_fixed = space != "morphism";
         assert!(accepted.iter().all(|a| a.choices.is_some() == is_fixed), "{space}");
         // No network twice, whatever choices it comes from.
         let mut structures: Vec<_> = accepted.iter().map(|a| a.arch).collect();
         structures.sort();
         structures.dedup();
         assert_eq!(structures.len(), 24, "{space}");
-    }
+    });
 }
 
 #[test]
