@@ -368,7 +368,7 @@ mod tests {
     fn insertions(judge: Judge) -> f64 {
         let mut strategy = Rena::default();
         let mut game = Game::new(judge);
-        game.play(&mut strategy, 30);
+        game.play(&mut strategy, 12);
         let proposals = game.propose(&mut strategy, 20, 1).proposals;
         let steps: Vec<Action> = proposals
             .iter()
