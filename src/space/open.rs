@@ -88,7 +88,7 @@ impl MorphismSpace {
         chain
     }
 
-    /// Numbers that tell architectures apart, for surrogates of the search; always [`FEATURES`]
+    /// Numbers that tell architectures apart, for surrogates of the search; always [`FEATURES`](super::FEATURES)
     /// many.
     ///
     /// In order: logarithms of parameters, multiply-accumulates, peak memory and bytes moved (4);
