@@ -6,10 +6,12 @@ use std::collections::BTreeSet;
 use crate::graph::Cost;
 use crate::graph::Graph;
 use crate::latency::Predictor;
+use crate::morphism::Applied;
 use crate::pareto::Objective;
 use crate::search::Costs as KnownCosts;
 use crate::search::Generation;
 use crate::search::Parent;
+use crate::search::Proposal;
 use crate::search::Situation;
 use crate::space::Architecture;
 use crate::space::Identity;
@@ -112,14 +114,7 @@ impl Engine {
                 let graph = self.space.build(&p.architecture);
                 let graph = graph.expect("a proposal has costs, so it has a network");
                 let choices = p.architecture.choices().cloned();
-                let chain = match p.architecture {
-                    Architecture::Grown { steps, .. } => steps,
-                    Architecture::Chosen(_) => Vec::new(),
-                };
-                // A new network of a fixed space has no morphisms through which to inherit.
-                let parent = p.parent.filter(|parent| {
-                    choices.is_none() || choices == self.state.candidates()[parent].accepted.choices
-                });
+                let (parent, chain) = self.inheritance(p);
                 let steps = chain.iter().map(|applied| applied.step.clone()).collect();
                 if !chain.is_empty() {
                     chains.insert(id, chain);
@@ -144,6 +139,26 @@ impl Engine {
         self.commit(&records, watch)?;
         self.chains.extend(chains);
         Ok(self.state.open())
+    }
+
+    /// Whose weights a proposal inherits, and through which morphisms: none where nothing is to be
+    /// inherited, or nothing can be. Whoever is trained on has no morphisms, but keeps what it has.
+    fn inheritance(&self, proposal: Proposal) -> (Option<CandidateId>, Vec<Applied>) {
+        let Some(parent) = proposal.parent else { return (None, Vec::new()) };
+        let is_trained_on =
+            |graph: &Graph| *graph == self.state.candidates()[&parent].accepted.graph;
+        match proposal.architecture {
+            Architecture::Chosen(choices) => {
+                let same = self.state.candidates()[&parent].accepted.choices == Some(choices);
+                (Some(parent).filter(|_| same), Vec::new())
+            }
+            Architecture::Grown { graph, steps } => {
+                match self.config.search.inherit || is_trained_on(&graph) {
+                    true => (Some(parent), steps),
+                    false => (None, Vec::new()),
+                }
+            }
+        }
     }
 
     /// Candidates that the budget still allows.

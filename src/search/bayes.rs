@@ -266,7 +266,7 @@ impl Model {
         let (Some(error), Some(reference)) = (evaluated.error, situation.reference) else { return };
         let distances = Arc::new(self.pool.distances(at));
         let worst = reference.reference()[situation.error_at];
-        let log = error.clamp(LEAST_ERROR, CAP * worst).ln();
+        let log = error.min(CAP * worst).max(LEAST_ERROR).ln();
         self.error.observe(at, log, distances.clone());
         // What is worthless (often cut through) has costs unlike any that matter.
         let costs = evaluated.costs.get(situation.device).filter(|_| error < worst);

@@ -313,6 +313,20 @@ fn random_and_the_ablation_search_too() {
     }
 }
 
+#[test]
+fn without_inheritance_no_strategy_has_parents() {
+    for strategy in ["lemonade", "nsga2"] {
+        let folder = TempDir::new().unwrap();
+        let flags = ["--strategy", strategy, "--no-inherit"];
+        check_exit(&run(folder.path(), &[&REPLAYED[..], &flags].concat()), 0);
+        for record in records(folder.path()) {
+            if let Record::Accepted(accepted) = record {
+                assert_eq!((accepted.parent, accepted.steps.len()), (None, 0), "{strategy}");
+            }
+        }
+    }
+}
+
 /// The members of the front of the store in `folder`.
 fn members(folder: &Path) -> Vec<Value> {
     let front = run(folder, &["front", "--json"]);
