@@ -43,7 +43,11 @@ struct Entry {
 /// `citronade bench`.
 pub fn run(args: &Bench, voice: Voice) -> anyhow::Result<Exit> {
     let rules = rules(args)?;
-    let columns = Columns { error: args.error.clone(), final_error: args.final_error.clone() };
+    let columns = Columns {
+        error: args.error.clone(),
+        final_error: args.final_error.clone(),
+        devices: args.device.clone(),
+    };
     let format = tabular::format(&args.benchmark)?;
     let table = tabular::read(&args.table, format, &columns)
         .with_context(|| format!("cannot use the table {}", args.table.display()))?;

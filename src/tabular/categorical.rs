@@ -10,7 +10,9 @@ use crate::space::Label;
 use crate::space::Sketch;
 
 /// What separates decisions in a cell of a table; without any of these each character is one.
-const SEPARATORS: [char; 6] = ['-', '|', ';', ':', '_', ' '];
+const SEPARATORS: [char; 7] = [',', '-', '|', ';', ':', '_', ' '];
+/// What may stand around a list of choices.
+const BRACKETS: [char; 4] = ['[', ']', '(', ')'];
 /// Most options of a decision.
 const MOST_OPTIONS: usize = 256;
 
@@ -28,7 +30,7 @@ impl Categorical {
     pub(super) fn of<'a>(
         texts: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<Categorical, (usize, String)> {
-        let first = texts.clone().next().unwrap_or_default();
+        let first = texts.clone().next().unwrap_or_default().trim_matches(BRACKETS);
         let separator = SEPARATORS.into_iter().find(|s| first.trim_matches(*s).contains(*s));
         let decisions = split(first, separator).len();
         let mut words = BTreeSet::new();
@@ -52,6 +54,7 @@ impl Categorical {
 }
 
 fn split(text: &str, separator: Option<char>) -> Vec<String> {
+    let text = text.trim_matches(BRACKETS);
     match separator {
         Some(separator) => {
             text.trim_matches(separator).split(separator).map(|w| w.trim().to_owned()).collect()

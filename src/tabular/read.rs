@@ -1,4 +1,4 @@
-//! Reading tables: comma-separated, a header, no quotes.
+//! Reading tables: comma-separated, a header; cells may be quoted.
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -83,6 +83,8 @@ pub struct Columns {
     pub error: Option<String>,
     /// The one of the end.
     pub final_error: Option<String>,
+    /// Columns of latencies with other names than usual.
+    pub devices: Vec<String>,
 }
 
 /// The format of this name.
@@ -100,7 +102,8 @@ pub fn format(name: &str) -> Result<&'static Format, TableError> {
 /// Reads a table.
 ///
 /// Columns of errors may hold errors or accuracies (names with `acc` or `perf`), shares or percent (if
-/// one is above 1.5). Columns of latencies are `latency` and those that begin with `lat_`. Free for
+/// one is above 1.5); where none has a usual name, the only one whose name says error or accuracy. Columns of
+/// latencies are `latency`, those that begin with `lat_`, and those that are asked for. Free for
 /// every architecture are the columns `params` (also `parameters`, `params_m`) and `macs` (also
 /// `flops`). `train_s` (also `train_time`) are seconds of training.
 ///
@@ -121,13 +124,13 @@ pub fn read(path: &Path, format: &Format, columns: &Columns) -> Result<Table, Ta
     }
     let error = match &columns.error {
         Some(name) => sheet.errors(sheet.column(name)?)?,
-        None => sheet.errors(sheet.first_of(format.error)?)?,
+        None => sheet.errors(sheet.error_column(format)?)?,
     };
     let final_error = match &columns.final_error {
         Some(name) => Some(sheet.errors(sheet.column(name)?)?),
         None => sheet.any_of(format.final_error).map(|at| sheet.errors(at)).transpose()?,
     };
-    let devices = sheet.devices()?;
+    let devices = sheet.devices(&columns.devices)?;
     let seconds = sheet.any_of(&["train_s", "train_time", "train_seconds"]);
     let seconds = seconds.map(|at| sheet.numbers(at, "a number of at least 0", |x| x >= 0.0));
     let costs = sheet.costs()?;
@@ -169,6 +172,16 @@ fn nth(options: &[usize], mut n: usize) -> Choices {
     choices
 }
 
+/// The cells of a line; a comma between double quotes belongs to its cell.
+fn cells(line: &str) -> Vec<&str> {
+    let mut is_quoted = false;
+    let ends = move |c: char| {
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
+    };
+    line.split(ends).map(|cell| cell.trim().trim_matches('"').trim()).collect()
+}
+
 /// Cells by line and column.
 struct Sheet<'a> {
     header: Vec<&'a str>,
@@ -177,7 +190,7 @@ struct Sheet<'a> {
 
 impl<'a> Sheet<'a> {
     fn read(text: &'a str) -> Result<Sheet<'a>, TableError> {
-        let mut lines = text.lines().map(|line| line.split(',').map(str::trim).collect());
+        let mut lines = text.lines().map(cells);
         let header: Vec<&str> = lines.next().unwrap_or_default();
         let lines: Vec<Vec<&str>> = lines.collect();
         for (i, cells) in lines.iter().enumerate() {
@@ -199,6 +212,17 @@ impl<'a> Sheet<'a> {
 
     fn column(&self, name: &str) -> Result<usize, TableError> {
         self.any_of(&[name]).ok_or_else(|| self.no_column(name))
+    }
+
+    /// The column that a query returns.
+    fn error_column(&self, format: &Format) -> Result<usize, TableError> {
+        let says_so = |name: &&str| ["err", "acc", "perf"].iter().any(|word| name.contains(word));
+        let alike: Vec<&str> = self.header.iter().copied().filter(says_so).collect();
+        match (self.any_of(format.error), &alike[..]) {
+            (Some(at), _) => Ok(at),
+            (None, [only]) => self.column(only),
+            (None, _) => Err(self.no_column(&format.error.join("` or `"))),
+        }
     }
 
     fn no_column(&self, column: &str) -> TableError {
@@ -251,8 +275,10 @@ impl<'a> Sheet<'a> {
         Ok(values)
     }
 
-    fn devices(&self) -> Result<Vec<Device>, TableError> {
-        let is_latency = |name: &str| name == "latency" || name.starts_with("lat_");
+    fn devices(&self, others: &[String]) -> Result<Vec<Device>, TableError> {
+        let is_latency = |name: &str| {
+            name == "latency" || name.starts_with("lat_") || others.iter().any(|n| n == name)
+        };
         let columns = (0..self.header.len()).filter(|&at| is_latency(self.header[at]));
         let devices = columns.map(|at| {
             let latency = self.numbers(at, "a latency above 0", |x| x > 0.0)?;

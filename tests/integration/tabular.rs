@@ -8,6 +8,7 @@ use citronade::search::STRATEGIES;
 use citronade::search::Settings;
 use citronade::search::VARIANTS;
 use citronade::search::strategy;
+use citronade::space::Space;
 use citronade::tabular::Columns;
 use citronade::tabular::Course;
 use citronade::tabular::Latency;
@@ -154,6 +155,29 @@ fn every_strategy_plays_to_the_end_and_the_same_seed_is_the_same_game() {
             assert_eq!(first, game(3).unwrap(), "{name}");
             assert_ne!(first, game(4).unwrap(), "{name}");
         }
+    }
+}
+
+#[test]
+fn choices_are_read_in_whatever_form_a_table_has_them() {
+    for choices in [
+        ["021", "210"],
+        ["0-2-1", "2-1-0"],
+        ["\"[0, 2, 1]\"", "\"[2, 1, 0]\""],
+        ["|0|2|1|", "|2|1|0|"],
+    ] {
+        let text =
+            format!("id,arch,my_error,board_ms\n7,{},0.3,4\n9,{},0.2,5\n", choices[0], choices[1]);
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("table.csv");
+        fs::write(&path, text).unwrap();
+        let columns = Columns { devices: vec!["board_ms".into()], ..Columns::default() };
+        let table = read(&path, format("csv").unwrap(), &columns).unwrap();
+        assert_eq!((&table.index[..], &table.error[..]), (&[7, 9][..], &[0.3, 0.2][..]));
+        assert_eq!(table.device("board_ms").unwrap().latency, [4.0, 5.0]);
+        let all: Vec<_> =
+            table.space.all().unwrap().iter().map(|a| a.choices().unwrap().clone()).collect();
+        assert_eq!(all, [vec![0, 2, 1], vec![2, 1, 0]], "{choices:?}");
     }
 }
 
