@@ -82,17 +82,18 @@ def reach(traces, volume, grid):
 
 
 def picture(curves, grid, path):
-    width, height, left, bottom = 720, 400, 60, 40
+    width, height, left, bottom, right = 900, 400, 60, 40, 190
     # What is reached in the first twentieth of the time would squeeze the rest.
-    early = min(values[len(grid) // 20] for values in curves.values())
     most = max(max(values) for values in curves.values())
+    # Nor does who finds next to nothing.
+    early = min(values[len(grid) // 20] for values in curves.values() if values[-1] > most / 2)
     span = most - early or 1.0
     low, top = max(early - 0.1 * span, 0.0), most + 0.05 * span
-    x = lambda s: left + (width - left - 20) * s / grid[-1]
+    x = lambda s: left + (width - left - right) * s / grid[-1]
     y = lambda v: height - bottom - (height - bottom - 20) * (max(v, low) - low) / (top - low)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
            f'<rect width="{width}" height="{height}" fill="white"/>',
-           f'<path d="M{left},20V{height - bottom}H{width - 20}" fill="none" stroke="#444"/>']
+           f'<path d="M{left},20V{height - bottom}H{width - right}" fill="none" stroke="#444"/>']
     for part in range(6):
         v, s = low + (top - low) * part / 5, grid[-1] * part / 5
         out.append(f'<text x="{left - 6}" y="{y(v) + 4}" text-anchor="end">{v:.3f}</text>')
@@ -101,7 +102,7 @@ def picture(curves, grid, path):
         line = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in zip(grid, values))
         colour, dashes = COLOURS[number % len(COLOURS)], "6 3" if number >= len(COLOURS) else "none"
         out.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"/>')
-        out.append(f'<text x="{width - 24}" y="{height - bottom - 16 - 15 * number}" text-anchor="end" fill="{colour}">{name}</text>')
+        out.append(f'<text x="{width - right + 14}" y="{30 + 17 * number}" fill="{colour}">{name}</text>')
     out.append("</svg>")
     with open(path, "w") as file:
         file.write("\n".join(out))
@@ -120,7 +121,7 @@ def main(folder):
         curves = {name: [mean([at(points, s) for points in runs]) for s in grid] for name, runs in traces.items()}
         finals = sorted(((values[-1], name) for name, values in curves.items()), reverse=True)
         named = "error and latency" if objectives == 2 else "all objectives"
-        print(f"\n{data}, {named}: mean hypervolume of {min(map(len, traces.values()))} seeds or more, and of each at the end")
+        print(f"\n{data}, {named}: mean hypervolume over the seeds, and of each at the end")
         moments = [end * part / 10 for part in (1, 2, 4, 6, 8, 10)]
         print(" " * 24 + "".join(f"{second:7.0f} s" for second in moments))
         for _, name in finals:
