@@ -11,10 +11,10 @@ use super::Situation;
 use super::Strategy;
 use super::batch::Batch;
 use super::history::History;
-use super::nsga2::begin;
 use super::nsga2::ranked;
 use super::nsga2::tournament;
 use super::random;
+use super::random::begin;
 
 /// The strategy.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Strategy for RegularizedEvolution {
 
     fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation {
         let mut batch = Batch::new(situation);
-        begin(&mut batch, situation, self.history.evaluated().len(), self.population, rng);
+        begin(&mut batch, situation, false, self.population, rng);
         let mut individuals = self.history.individuals(situation);
         individuals.drain(..individuals.len().saturating_sub(self.population));
         let population = ranked(individuals);

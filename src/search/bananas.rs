@@ -20,9 +20,9 @@ use super::batch::Batch;
 use super::history::History;
 use super::mlp::Ensemble;
 use super::mlp::Training;
-use super::nsga2::begin;
 use super::nsga2::ranked;
 use super::random;
+use super::random::begin;
 use super::surrogate::ERROR_FLOOR;
 use super::surrogate::log_error;
 use super::surrogate::normal;
@@ -65,7 +65,7 @@ impl Strategy for Bananas {
 
     fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation {
         let mut batch = Batch::new(situation);
-        begin(&mut batch, situation, self.history.evaluated().len(), FIRST, rng);
+        begin(&mut batch, situation, false, FIRST, rng);
         if batch.room() > 0 {
             let candidates = self.candidates(&mut batch, situation, rng);
             if let Some(example) = candidates.first()

@@ -20,12 +20,15 @@ use super::beliefs::Moments;
 use super::beliefs::OF_COST;
 use super::beliefs::OF_ERROR;
 use super::beliefs::Process;
+use super::greedy::Offer;
+use super::greedy::choose;
 use super::groups::Detail;
 use super::groups::Pool;
 use super::history::History;
 use super::improvement::Belief;
 use super::improvement::Front;
 use super::random;
+use super::random::begin;
 
 /// Errors above this multiple of the reference error are cut there: clearly worthless, yet no outliers.
 /// (Cut at the reference itself, half of the belief would promise an improvement.)
@@ -115,7 +118,7 @@ impl Bayes {
 
     pub(super) fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation {
         let mut batch = Batch::new(situation);
-        self.begin(&mut batch, situation, rng);
+        begin(&mut batch, situation, self.style.starts, self.style.first, rng);
         if batch.room() < situation.room || situation.reference.is_none() {
             return batch.done();
         }
@@ -125,20 +128,6 @@ impl Bayes {
         }
         random::fill(&mut batch, situation, rng);
         batch.done()
-    }
-
-    /// What comes before the model.
-    fn begin(&self, batch: &mut Batch<'_>, situation: &Situation<'_>, rng: &mut ChaCha8Rng) {
-        let is_fixed = situation.space.choices().is_some();
-        if self.style.starts || !is_fixed {
-            for start in situation.space.starts() {
-                batch.offer(start, None);
-            }
-        }
-        let begun = self.history.evaluated().len() + situation.room - batch.room();
-        let missing = if is_fixed { self.style.first.saturating_sub(begun) } else { 0 };
-        let room = batch.room() - missing.min(batch.room());
-        random::fill_to(batch, situation, room, rng);
     }
 
     /// All members of the space are candidates; the model is kept from one generation to the next.
@@ -333,8 +322,7 @@ impl Model {
 }
 
 /// What is worth most, greedily: each stands on the front with what is expected of it when the next is
-/// chosen. Worth only shrinks by that, so what was worth less than another is now need not be
-/// looked at again.
+/// chosen.
 fn chosen(
     situation: &Situation<'_>,
     free: &[(usize, Costs)],
@@ -342,34 +330,16 @@ fn chosen(
     wanted: usize,
 ) -> Vec<usize> {
     let mut fronts = Fronts::of(situation, outlook);
-    let mut offers: Vec<(f64, usize, Prospect)> = free
-        .iter()
-        .map(|(at, costs)| {
-            let prospect = Prospect::of(*at, costs, outlook);
-            (fronts.worth(&prospect), *at, prospect)
-        })
-        .collect();
-    let mut chosen = Vec::new();
-    while chosen.len() < wanted {
-        offers.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let mut best: Option<(usize, f64)> = None;
-        for (i, (worth, _, prospect)) in offers.iter_mut().enumerate() {
-            if best.is_some_and(|(_, b)| b >= *worth) {
-                break;
-            }
-            if !chosen.is_empty() {
-                *worth = fronts.worth(prospect);
-            }
-            if best.is_none_or(|(_, b)| *worth > b) {
-                best = Some((i, *worth));
-            }
-        }
-        let Some((i, _)) = best.filter(|(_, worth)| *worth > 0.0) else { break };
-        let (_, at, prospect) = offers.swap_remove(i);
-        fronts.insert(&prospect);
-        chosen.push(at);
-    }
-    chosen
+    let offer = |(at, costs): &(usize, Costs)| {
+        let prospect = Prospect::of(*at, costs, outlook);
+        Offer { worth: fronts.worth(&prospect), item: (*at, prospect) }
+    };
+    let mut offers: Vec<Offer<(usize, Prospect)>> = free.iter().map(offer).collect();
+    let worth = |fronts: &Fronts<'_>, (_, prospect): &(usize, Prospect)| fronts.worth(prospect);
+    let chosen = choose(&mut offers, wanted, &mut fronts, worth, |fronts, (_, prospect)| {
+        fronts.insert(prospect);
+    });
+    chosen.into_iter().map(|(at, _)| at).collect()
 }
 
 /// What is believed of one candidate.

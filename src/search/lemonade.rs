@@ -22,7 +22,9 @@ use super::Parent;
 use super::Situation;
 use super::Strategy;
 use super::batch::Batch;
-use super::random;
+use super::greedy::Offer;
+use super::greedy::choose;
+use super::random::begin;
 use super::surrogate::Results;
 use super::surrogate::Surrogate;
 
@@ -114,8 +116,7 @@ impl Strategy for Lemonade {
 
     fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation {
         let mut batch = Batch::new(situation);
-        let wanted = if situation.space.choices().is_some() { FIRST } else { 0 };
-        begin(&mut batch, situation, wanted, rng);
+        begin(&mut batch, situation, true, FIRST, rng);
         let Some(cheap) = Cheap::of(situation) else { return batch.done() };
         if batch.room() < situation.room {
             return batch.done();
@@ -149,23 +150,6 @@ impl Strategy for Lemonade {
             self.results.add(evaluated);
         }
     }
-}
-
-/// What comes first and is not in the run yet: the space's own starts, then random architectures up
-/// to `wanted` in the run.
-pub(super) fn begin(
-    batch: &mut Batch<'_>,
-    situation: &Situation<'_>,
-    wanted: usize,
-    rng: &mut ChaCha8Rng,
-) {
-    for start in situation.space.starts() {
-        batch.offer(start, None);
-    }
-    let known = situation.known.len() + situation.room - batch.room();
-    let missing = wanted.saturating_sub(known).min(batch.room());
-    let room = batch.room() - missing;
-    random::fill_to(batch, situation, room, rng);
 }
 
 /// The density of the front over the logarithms of the cheap objectives: those that are known before
@@ -249,8 +233,7 @@ fn by_density(
 
 /// Greedily the children that add most hypervolume at a drawn error: draws from a forest, then greedy
 /// gain. The error counts by its logarithm here, as costs do: on the linear axis of the reported
-/// hypervolume a halved error is hardly worth a step towards larger networks. Gains only shrink while others are chosen, so a child whose
-/// old gain is below another's new one need not be computed again.
+/// hypervolume a halved error is hardly worth a step towards larger networks.
 fn by_gain(
     situation: &Situation<'_>,
     surrogate: &Surrogate,
@@ -271,38 +254,21 @@ fn by_gain(
     let corner = vec![1.0; reference.objectives().len()];
     let mut front: Vec<Vec<f64>> =
         situation.front.iter().map(|p| placed(p.values.clone())).collect();
-    let mut offers: Vec<(f64, Vec<f64>, Child)> = Vec::new();
+    let mut offers = Vec::new();
     for child in children.drain(..) {
         let features: Features = situation.space.features(&child.architecture);
         let Some(mut values) = surrogate.complete(&child.costs, &features, rng) else { continue };
         let parent_error = inherit.then_some(child.parent_error);
         values.insert(at, surrogate.draw(&features, parent_error, rng));
         let point = placed(values);
-        offers.push((gain(&front, &point, &corner), point, child));
+        offers.push(Offer { worth: gain(&front, &point, &corner), item: (point, child) });
     }
-    let mut chosen = Vec::new();
-    while chosen.len() < wanted {
-        offers.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let mut best: Option<(usize, f64)> = None;
-        for (i, (worth, point, _)) in offers.iter_mut().enumerate() {
-            if best.is_some_and(|(_, b)| b >= *worth) {
-                break;
-            }
-            *worth = gain(&front, point, &corner);
-            if best.is_none_or(|(_, b)| *worth > b) {
-                best = Some((i, *worth));
-            }
-        }
-        let Some((i, worth)) = best else { break };
-        if worth <= 0.0 {
-            break;
-        }
-        let (_, point, child) = offers.remove(i);
-        front.push(point);
-        chosen.push(child);
-    }
-    children.extend(offers.into_iter().map(|(_, _, child)| child));
-    chosen
+    let worth = |front: &Vec<Vec<f64>>, (point, _): &(Vec<f64>, Child)| gain(front, point, &corner);
+    let chosen = choose(&mut offers, wanted, &mut front, worth, |front, (point, _)| {
+        front.push(point.clone());
+    });
+    children.extend(offers.into_iter().map(|offer| offer.item.1));
+    chosen.into_iter().map(|(_, child)| child).collect()
 }
 
 /// Places errors by their logarithm on the linear axis that the reference has for them.

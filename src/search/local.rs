@@ -13,8 +13,8 @@ use super::Parent;
 use super::Situation;
 use super::Strategy;
 use super::batch::Batch;
-use super::lemonade::begin;
 use super::random;
+use super::random::begin;
 
 /// The strategy; the front is all it needs to know.
 #[derive(Debug, Default)]
@@ -32,8 +32,7 @@ impl Strategy for LocalSearch {
 
     fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation {
         let mut batch = Batch::new(situation);
-        let wanted = if situation.space.choices().is_some() { FIRST } else { 0 };
-        begin(&mut batch, situation, wanted, rng);
+        begin(&mut batch, situation, true, FIRST, rng);
         let mut climbed: Vec<&Parent> = situation.front.iter().collect();
         while batch.room() > 0
             && let Some(&parent) = climbed.choose(rng)

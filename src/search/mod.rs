@@ -13,6 +13,7 @@ mod citron;
 mod controller;
 mod forest;
 mod gp;
+mod greedy;
 mod groups;
 mod history;
 mod improvement;

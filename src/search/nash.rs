@@ -15,7 +15,7 @@ use super::Parent;
 use super::Situation;
 use super::Strategy;
 use super::batch::Batch;
-use super::lemonade::begin;
+use super::random::begin;
 
 /// The strategy; the front is all it needs to know.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ impl Strategy for Nash {
 
     fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation {
         let mut batch = Batch::new(situation);
-        begin(&mut batch, situation, 0, rng);
+        begin(&mut batch, situation, true, 0, rng);
         if batch.room() < situation.room {
             return batch.done();
         }

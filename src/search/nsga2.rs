@@ -18,6 +18,7 @@ use super::batch::Batch;
 use super::history::History;
 use super::history::Individual;
 use super::random;
+use super::random::begin;
 
 /// The strategy.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl Strategy for Nsga2 {
 
     fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation {
         let mut batch = Batch::new(situation);
-        begin(&mut batch, situation, self.history.evaluated().len(), self.population, rng);
+        begin(&mut batch, situation, false, self.population, rng);
         let mut population = ranked(self.history.individuals(situation));
         population.sort_by(|a, b| a.rank.cmp(&b.rank).then(b.crowding.total_cmp(&a.crowding)));
         population.truncate(self.population);
@@ -80,25 +81,6 @@ impl Strategy for Nsga2 {
 
     fn tell(&mut self, evaluated: &Evaluated) {
         self.history.add(evaluated);
-    }
-}
-
-/// What a population starts from: random members of a fixed space, the seeds of the open one.
-pub(super) fn begin(
-    batch: &mut Batch<'_>,
-    situation: &Situation<'_>,
-    told: usize,
-    wanted: usize,
-    rng: &mut ChaCha8Rng,
-) {
-    if situation.space.choices().is_some() {
-        let missing = wanted.saturating_sub(told).min(batch.room());
-        let room = batch.room() - missing;
-        random::fill_to(batch, situation, room, rng);
-    } else {
-        for start in situation.space.starts() {
-            batch.offer(start, None);
-        }
     }
 }
 

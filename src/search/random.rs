@@ -1,6 +1,8 @@
 //! The baseline: random architectures of the space, trained from scratch.
 use rand_chacha::ChaCha8Rng;
 
+use crate::space::Identity;
+
 use super::Evaluated;
 use super::Generation;
 use super::Situation;
@@ -45,5 +47,29 @@ pub(super) fn fill_to(
             break;
         }
         batch.offer(situation.space.sample(rng), None);
+    }
+}
+
+/// What a search begins with and is not in the run yet: of the open space its seeds; of a fixed one its
+/// own `starts` if they are wanted, then random architectures until there are `first` in the run.
+pub(super) fn begin(
+    batch: &mut Batch<'_>,
+    situation: &Situation<'_>,
+    starts: bool,
+    first: usize,
+    rng: &mut ChaCha8Rng,
+) {
+    let is_fixed = situation.space.choices().is_some();
+    if starts || !is_fixed {
+        for start in situation.space.starts() {
+            batch.offer(start, None);
+        }
+    }
+    if is_fixed {
+        // The network that choices stand for may be known as well, but counts once.
+        let chosen = situation.known.iter().filter(|known| matches!(known, Identity::Choices(_)));
+        let begun = chosen.count() + situation.room - batch.room();
+        let room = batch.room().saturating_sub(first.saturating_sub(begun));
+        fill_to(batch, situation, room, rng);
     }
 }

@@ -36,7 +36,7 @@ use super::Strategy;
 use super::batch::Batch;
 use super::history::History;
 use super::layers::Layers;
-use super::lemonade::begin;
+use super::random::begin;
 use super::surgeon::Episode;
 use super::surgeon::Operation;
 use super::surgeon::Surgeon;
@@ -83,7 +83,7 @@ impl Strategy for Rena {
 
     fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation {
         let mut batch = Batch::new(situation);
-        begin(&mut batch, situation, 0, rng);
+        begin(&mut batch, situation, true, 0, rng);
         if batch.room() < situation.room {
             return batch.done();
         }
