@@ -9,10 +9,10 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use super::Link;
-use super::catalogue::lock;
-use super::catalogue::replace;
 use super::health::Event;
 use super::health::Health;
+use super::kept::lock;
+use super::kept::replace;
 
 /// The health of one device, shared by all processes of this user.
 ///

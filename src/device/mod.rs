@@ -11,6 +11,7 @@ mod error;
 mod facts;
 mod fake;
 mod health;
+mod kept;
 mod ledger;
 mod link;
 mod local;
