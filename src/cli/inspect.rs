@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde_json::json;
 
+use crate::engine::RunConfig;
 use crate::report;
 use crate::report::RunReport;
+use crate::space;
 use crate::store::Ancestor;
 use crate::store::DeviceAt;
 use crate::store::Reader;
@@ -113,6 +115,7 @@ fn candidate_json(run: &RunRecord, whole: &Whole, lineage: &[Ancestor]) -> serde
         "schema": "citronade.candidate.v1",
         "run": run.id,
         "id": whole.accepted.candidate,
+        "member": member(run, whole).map(|(_, words)| words),
         "accepted": whole.accepted,
         "measured": whole.measured,
         "trained": whole.trained,
@@ -120,6 +123,14 @@ fn candidate_json(run: &RunRecord, whole: &Whole, lineage: &[Ancestor]) -> serde
         "test_error": whole.test_error,
         "lineage": lineage.iter().map(link).collect::<Vec<_>>(),
     })
+}
+
+/// The fixed space that the candidate is of, and its choices in that space's words.
+fn member(run: &RunRecord, whole: &Whole) -> Option<(String, String)> {
+    let config: RunConfig = serde_json::from_str(&run.config).ok()?;
+    let name = config.search.space;
+    let words = space::words(&name, whole.accepted.choices.as_deref()?)?;
+    Some((name, words))
 }
 
 /// A candidate for a person: where it comes from, what it costs, how it learnt.
@@ -134,6 +145,9 @@ fn candidate_text(run: &RunRecord, whole: &Whole, lineage: &[Ancestor]) -> Strin
         accepted.parameters,
         Macs(accepted.macs)
     );
+    if let Some((space, words)) = member(run, whole) {
+        let _ = writeln!(text, "  in {space}: {words}");
+    }
     let on = |device: DeviceAt| match run.devices.as_slice() {
         [_] => String::new(),
         several => format!("{}, ", several[device].name),

@@ -54,3 +54,15 @@ pub fn by_name(
     };
     Some(Arc::new(Fixed(space)))
 }
+
+/// The choices of a member of the space called `name` in its own words, which are the same for networks
+/// of every size; `None` where they are none of its members.
+pub fn words(name: &str, choices: &[u8]) -> Option<String> {
+    // The number of decisions is all that hangs on the data.
+    [0, MANY_IMAGES].into_iter().find_map(|images| {
+        let space = by_name(name, [3, 32, 32], 10, images)?;
+        let space = space.choices()?;
+        space.checked(choices.to_vec()).ok()?;
+        Some(space.text(&choices.to_vec()))
+    })
+}

@@ -19,6 +19,7 @@ mod weights;
 
 pub use catalogue::SPACES;
 pub use catalogue::by_name;
+pub use catalogue::words;
 pub use cell::Scale;
 pub use cells::NasNet;
 pub use chain::Chain;

@@ -222,6 +222,7 @@ fn texts_are_read_back_and_tell_networks_apart() {
             let (Some(choices), Some(space)) = (drawn.choices(), space.choices()) else { continue };
             let text = space.text(choices);
             assert_eq!(space.parse(&text).as_ref(), Ok(choices), "{text}");
+            assert_eq!(words(space.name(), choices), Some(text.clone()));
             assert_eq!(texts.entry(text).or_insert(choices.clone()), choices);
         }
     }

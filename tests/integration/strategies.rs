@@ -10,6 +10,7 @@ use citronade::space::by_name;
 use citronade::store::Accepted;
 use citronade::store::Reader;
 use citronade::store::Record;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::support::adbd::wait_until;
@@ -114,4 +115,24 @@ fn a_strategy_that_cannot_search_there_says_why() {
     let output = run(folder.path(), &arguments("nash", "nb202", "8candidates"));
     check_exit(&output, 3);
     assert!(stderr(&output).contains("nb201"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_candidate_of_a_fixed_space_is_shown_in_the_words_of_its_space() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    check_exit(&run(folder, &arguments("random", "cells", "9candidates")), 0);
+    let accepted = accepted(folder).pop().unwrap();
+    let id = accepted.candidate.to_string();
+    let said = |args: &[&str]| {
+        let output = run(folder, args);
+        check_exit(&output, 0);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let shown: Value = serde_json::from_str(&said(&["show", &id, "--json"])).unwrap();
+    let member = shown["member"].as_str().unwrap();
+    assert!(said(&["show", &id]).contains(&format!("\n  in cells: {member}\n")));
+    let again: Value =
+        serde_json::from_str(&said(&["spaces", "cells", "--member", member, "--json"])).unwrap();
+    assert_eq!(again["choices"], serde_json::to_value(accepted.choices).unwrap());
 }
