@@ -11,6 +11,7 @@ use crate::engine::RunConfig;
 use crate::report;
 use crate::report::RunReport;
 use crate::space;
+use crate::store::Accepted;
 use crate::store::Ancestor;
 use crate::store::DeviceAt;
 use crate::store::Reader;
@@ -129,7 +130,8 @@ fn candidate_json(run: &RunRecord, whole: &Whole, lineage: &[Ancestor]) -> serde
 fn member(run: &RunRecord, whole: &Whole) -> Option<(String, String)> {
     let config: RunConfig = serde_json::from_str(&run.config).ok()?;
     let name = config.search.space;
-    let words = space::words(&name, whole.accepted.choices.as_deref()?)?;
+    let Accepted { graph, choices, .. } = &whole.accepted;
+    let words = space::words(&name, graph.input_shape(), choices.as_deref()?)?;
     Some((name, words))
 }
 

@@ -283,6 +283,10 @@ impl RunConfig {
         }
         let known = search::STRATEGIES.iter().chain(search::VARIANTS).map(|(name, _)| *name);
         one_of("search.strategy", &self.search.strategy, known)?;
+        if self.search.strategy == "rena" && !self.search.inherit {
+            let wanted = "true: rena learns from what became of its morphisms";
+            return error("search.inherit", "false".to_owned(), wanted);
+        }
         let spaces = crate::space::SPACES.iter().map(|(name, _)| *name);
         one_of("search.space", &self.search.space, spaces)?;
         // `ort:PROVIDER` is checked by the device that has it or not.

@@ -340,8 +340,11 @@ fn lanes(config: &RunConfig) -> usize {
 fn tell(strategy: &mut dyn Strategy, state: &State, candidates: &[CandidateId]) {
     for id in candidates {
         let candidate = &state.candidates()[id];
-        if Start::of(&candidate.accepted) == Start::Refinement {
-            // What a whole schedule makes of a member says nothing about children.
+        let is_unfinished =
+            candidate.ended.as_ref().is_some_and(|ended| ended.kind == EndKind::Unfinished);
+        // What a whole schedule makes of a member says nothing about children, and the end of the
+        // budget nothing about whom it met.
+        if is_unfinished || Start::of(&candidate.accepted) == Start::Refinement {
             continue;
         }
         let error = |c: &Candidate| c.trained.as_ref().map(|t| t.error);

@@ -42,7 +42,7 @@ impl Engine {
         let device = self.turn_of(generation);
         let front = self.parents(device);
         let costs = Costs::new(&self.config, &self.state, device, self.scale);
-        // The scale of the hypervolume comes from the seeds, so all of them are in the first generation.
+        // The scale of the hypervolume comes from the first generation, so it has room for all seeds.
         let wanted = match generation {
             0 => self.config.search.accept.max(self.seeds.len()),
             _ => self.config.search.accept,
@@ -106,13 +106,16 @@ impl Engine {
         let proposed = asked.looked_at;
         let at_s = self.seconds();
         let mut chains = BTreeMap::new();
-        let records: Vec<Record> = asked
-            .proposals
-            .into_iter()
+        let built = asked.proposals.into_iter().map(|p| {
+            let graph = self.space.build(&p.architecture);
+            (p, graph.expect("a proposal has costs, so it has a network"))
+        });
+        // Different choices may make the same network.
+        let mut seen = BTreeSet::new();
+        let records: Vec<Record> = built
+            .filter(|(_, graph)| seen.insert(graph.arch_id()))
             .zip(first..)
-            .map(|(p, id)| {
-                let graph = self.space.build(&p.architecture);
-                let graph = graph.expect("a proposal has costs, so it has a network");
+            .map(|((p, graph), id)| {
                 let choices = p.architecture.choices().cloned();
                 let (parent, chain) = self.inheritance(p);
                 let steps = chain.iter().map(|applied| applied.step.clone()).collect();

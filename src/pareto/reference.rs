@@ -92,7 +92,8 @@ impl Reference {
     pub const COST_SPAN: f64 = 64.0;
 
     /// The box below `reference`, one value for each objective: the error of always guessing the
-    /// largest class; of a cost its hard limit, or else 4 times that of the largest seed network.
+    /// largest class; of a cost its hard limit, or else 4 times the largest of the first generation,
+    /// which are the seed networks where the strategy begins with them.
     ///
     /// The ideal is no error and 1/64 of a cost.
     ///

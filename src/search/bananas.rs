@@ -4,7 +4,8 @@
 //! Architecture Search*, AAAI 2021; parameters of its reference code, *naszilla*. With several
 //! objectives a candidate's draws of all of them are one point, and what counts is the hypervolume
 //! that it adds to the front. Costs that only a measurement tells have ensembles of their own, which
-//! see all features: operations add up in a cost, and a path that is there twice is one bit.
+//! see all features, since operations add up in a cost. A path that is there twice counts twice; in the
+//! paper it is one bit.
 use rand_chacha::ChaCha8Rng;
 
 use crate::pareto::gain;

@@ -28,11 +28,11 @@ impl<'a> Batch<'a> {
 
     /// The costs of an architecture that may be proposed; never twice the same one.
     pub(super) fn look_at(&mut self, architecture: &Architecture) -> Option<Costs> {
-        self.generation.looked_at += 1;
         let identity = architecture.identity();
         if self.situation.known.contains(&identity) || self.seen.contains(&identity) {
             return None;
         }
+        self.generation.looked_at += 1;
         let costs = (self.situation.costs)(architecture)?;
         self.seen.insert(identity);
         Some(costs)

@@ -6,7 +6,6 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::pareto::gain;
 use crate::space::Architecture;
 use crate::space::Features;
 use crate::space::Identity;
@@ -16,17 +15,14 @@ use super::Evaluated;
 use super::Generation;
 use super::Situation;
 use super::batch::Batch;
-use super::beliefs::Moments;
 use super::beliefs::OF_COST;
 use super::beliefs::OF_ERROR;
 use super::beliefs::Process;
-use super::greedy::Offer;
-use super::greedy::choose;
+use super::fronts::Outlook;
+use super::fronts::chosen;
 use super::groups::Detail;
 use super::groups::Pool;
 use super::history::History;
-use super::improvement::Belief;
-use super::improvement::Front;
 use super::random;
 use super::random::begin;
 
@@ -47,16 +43,6 @@ const MEMORY: usize = 256;
 const STEPS: [usize; 2] = [12, 30];
 /// Fronts that the noise may hide are drawn so often.
 const FRONTS: usize = 8;
-/// Where the error is looked at under more than two objectives, in standard deviations, with weights:
-/// Gauss-Hermite of five points.
-const NODES: [(f64, f64); 5] = [
-    (-2.856_970, 0.011_257),
-    (-1.355_626, 0.222_076),
-    (0.0, 0.533_333),
-    (1.355_626, 0.222_076),
-    (2.856_970, 0.011_257),
-];
-
 /// What tells such strategies apart.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
@@ -66,7 +52,8 @@ pub(super) struct Style {
     pub starts: bool,
     /// Architectures before the model takes over: those, then random ones.
     pub first: usize,
-    /// Is the front what was observed, with its noise, or what lies behind it?
+    /// Are front and candidates what is observed, with its noise, or what lies behind it? With more
+    /// than two objectives the front is what was observed in any case.
     pub recorded: bool,
 }
 
@@ -74,6 +61,8 @@ pub(super) struct Style {
 #[derive(Debug)]
 pub(super) struct Bayes {
     style: Style,
+    /// Do children have their parents' weights?
+    inherit: bool,
     history: History,
     whole: Option<Whole>,
 }
@@ -97,19 +86,9 @@ struct Model {
     trended: bool,
 }
 
-/// What is believed of the candidates of a pool.
-struct Outlook {
-    /// Of the logarithm.
-    error: Moments,
-    /// Of the logarithm of each cost that is not known.
-    costs: Vec<Option<Moments>>,
-    /// What lies behind the observed points, `[error, logarithm of the cost]`, drawn some times.
-    drawn: Vec<Vec<(f64, f64)>>,
-}
-
 impl Bayes {
-    pub(super) fn new(style: Style) -> Bayes {
-        Bayes { style, history: History::default(), whole: None }
+    pub(super) fn new(style: Style, inherit: bool) -> Bayes {
+        Bayes { style, inherit, history: History::default(), whole: None }
     }
 
     pub(super) fn tell(&mut self, evaluated: &Evaluated) {
@@ -164,7 +143,7 @@ impl Bayes {
         let evaluated = self.history.evaluated();
         let known: Vec<&Evaluated> = evaluated.iter().filter(|e| e.error.is_some()).collect();
         let known = &known[known.len().saturating_sub(MEMORY)..];
-        let drawn = drawn(batch, situation, rng);
+        let drawn = drawn(batch, situation, self.inherit, rng);
         if known.len() < 2 || drawn.is_empty() {
             return;
         }
@@ -207,7 +186,12 @@ struct Drawn {
     costs: Costs,
 }
 
-fn drawn(batch: &mut Batch<'_>, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Vec<Drawn> {
+fn drawn(
+    batch: &mut Batch<'_>,
+    situation: &Situation<'_>,
+    inherit: bool,
+    rng: &mut ChaCha8Rng,
+) -> Vec<Drawn> {
     let mut drawn = Vec::new();
     let is_fixed = situation.space.choices().is_some();
     for _ in 0..if is_fixed { SAMPLES } else { 0 } {
@@ -223,7 +207,7 @@ fn drawn(batch: &mut Batch<'_>, situation: &Situation<'_>, rng: &mut ChaCha8Rng)
         let Some(architecture) = child else { continue };
         if let Some(costs) = batch.look_at(&architecture) {
             // Children in a fixed space are trained from scratch.
-            let parent_error = (!is_fixed).then_some(parent.values[situation.error_at]);
+            let parent_error = (inherit && !is_fixed).then_some(parent.values[situation.error_at]);
             drawn.push(Drawn { architecture, parent: Some(parent.id), parent_error, costs });
         }
     }
@@ -278,7 +262,7 @@ impl Model {
         if self.error.len() < 2 {
             return None;
         }
-        let error = self.error.predict(candidates, None);
+        let error = self.error.predict(candidates, None, style.recorded);
         let mut costs = Vec::new();
         let mut drawn_costs = None;
         for (process, known) in self.costs.iter_mut().zip(example) {
@@ -290,10 +274,10 @@ impl Model {
                 return None;
             }
             let trend = if self.trended { process.trend(&self.pool) } else { None };
-            costs.push(Some(process.predict(candidates, trend.as_deref())));
+            costs.push(Some(process.predict(candidates, trend.as_deref(), style.recorded)));
             drawn_costs = Some(process.observed_logs());
         }
-        let drawn = match style.recorded {
+        let drawn = match style.recorded || self.costs.len() > 1 {
             true => Vec::new(),
             false => self.draw_fronts(drawn_costs.as_deref(), rng),
         };
@@ -319,126 +303,4 @@ impl Model {
         };
         draws.map(with_costs).collect()
     }
-}
-
-/// What is worth most, greedily: each stands on the front with what is expected of it when the next is
-/// chosen.
-fn chosen(
-    situation: &Situation<'_>,
-    free: &[(usize, Costs)],
-    outlook: &Outlook,
-    wanted: usize,
-) -> Vec<usize> {
-    let mut fronts = Fronts::of(situation, outlook);
-    let offer = |(at, costs): &(usize, Costs)| {
-        let prospect = Prospect::of(*at, costs, outlook);
-        Offer { worth: fronts.worth(&prospect), item: (*at, prospect) }
-    };
-    let mut offers: Vec<Offer<(usize, Prospect)>> = free.iter().map(offer).collect();
-    let worth = |fronts: &Fronts<'_>, (_, prospect): &(usize, Prospect)| fronts.worth(prospect);
-    let chosen = choose(&mut offers, wanted, &mut fronts, worth, |fronts, (_, prospect)| {
-        fronts.insert(prospect);
-    });
-    chosen.into_iter().map(|(at, _)| at).collect()
-}
-
-/// What is believed of one candidate.
-struct Prospect {
-    error: (f64, f64),
-    /// Of the logarithm of each cost.
-    costs: Vec<Belief>,
-}
-
-impl Prospect {
-    fn of(at: usize, costs: &Costs, outlook: &Outlook) -> Prospect {
-        let believed =
-            costs.iter().zip(&outlook.costs).map(|(cost, moments)| match (cost, moments) {
-                (Some(cost), _) => Belief::Exact(cost.max(f64::MIN_POSITIVE).ln()),
-                (None, Some(moments)) => {
-                    Belief::Gaussian { mean: moments[at].0, std: moments[at].1 }
-                }
-                (None, None) => Belief::Exact(f64::INFINITY),
-            });
-        Prospect { error: outlook.error[at], costs: believed.collect() }
-    }
-
-    fn error_belief(&self) -> Belief {
-        Belief::log_normal(self.error.0, self.error.1)
-    }
-}
-
-/// The front that is to be improved.
-enum Fronts<'a> {
-    /// Of the error and the logarithm of one cost; several where noise hides which it is.
-    Plane(Vec<Front>),
-    /// Of more objectives, on the axes of the reference.
-    Space { points: Vec<Vec<f64>>, situation: &'a Situation<'a> },
-}
-
-impl<'a> Fronts<'a> {
-    fn of(situation: &'a Situation<'a>, outlook: &Outlook) -> Fronts<'a> {
-        let reference = situation.reference.expect("a model has a scale");
-        let normalised = || situation.front.iter().map(|p| reference.normalise(&p.values));
-        if outlook.costs.len() != 1 {
-            return Fronts::Space { points: normalised().collect(), situation };
-        }
-        let at = situation.error_at;
-        let corner = (reference.reference()[at], reference.reference()[1 - at].ln());
-        let recorded = || {
-            let points = situation.front.iter();
-            points.map(|p| (p.values[at], p.values[1 - at].ln())).collect::<Vec<_>>()
-        };
-        let all = match outlook.drawn.is_empty() {
-            true => vec![recorded()],
-            false => outlook.drawn.clone(),
-        };
-        let front = |points: Vec<(f64, f64)>| {
-            let mut front = Front::new(corner);
-            for point in points {
-                front.insert(point);
-            }
-            front
-        };
-        Fronts::Plane(all.into_iter().map(front).collect())
-    }
-
-    /// Expected improvement of the hypervolume.
-    fn worth(&self, prospect: &Prospect) -> f64 {
-        match self {
-            Fronts::Plane(fronts) => {
-                let (error, cost) = (prospect.error_belief(), prospect.costs[0]);
-                let sum: f64 = fronts.iter().map(|front| front.improvement(&error, &cost)).sum();
-                sum / fronts.len() as f64
-            }
-            Fronts::Space { points, situation } => {
-                let corner = vec![1.0; points.first().map_or(0, Vec::len)];
-                let at = |(z, weight): &(f64, f64)| {
-                    weight * gain(points, &placed(situation, prospect, *z), &corner)
-                };
-                if corner.is_empty() { 0.0 } else { NODES.iter().map(at).sum() }
-            }
-        }
-    }
-
-    /// Takes a candidate in as what is expected of it.
-    fn insert(&mut self, prospect: &Prospect) {
-        match self {
-            Fronts::Plane(fronts) => {
-                let point = (prospect.error.0.exp(), prospect.costs[0].middle());
-                fronts.iter_mut().for_each(|front| {
-                    front.insert(point);
-                });
-            }
-            Fronts::Space { points, situation } => points.push(placed(situation, prospect, 0.0)),
-        }
-    }
-}
-
-/// Where a candidate lies on the axes of the reference, its error so many deviations from the middle.
-fn placed(situation: &Situation<'_>, prospect: &Prospect, deviations: f64) -> Vec<f64> {
-    let reference = situation.reference.expect("a model has a scale");
-    let mut values: Vec<f64> = prospect.costs.iter().map(|cost| cost.middle().exp()).collect();
-    let (mean, std) = prospect.error;
-    values.insert(situation.error_at, (mean + deviations * std).exp());
-    reference.normalise(&values)
 }

@@ -93,8 +93,14 @@ impl Process {
         self.observed.push((at, log));
     }
 
-    /// Moments of what would be observed (noise included) at each of `candidates`, on top of `trend`.
-    pub(super) fn predict(&mut self, candidates: usize, trend: Option<&[f64]>) -> Moments {
+    /// Moments at each of `candidates`, on top of `trend`: of what would be observed, with its noise, or
+    /// of what lies behind it.
+    pub(super) fn predict(
+        &mut self,
+        candidates: usize,
+        trend: Option<&[f64]>,
+        observed: bool,
+    ) -> Moments {
         let base = |at: usize| trend.map_or(0.0, |trend| trend[at]);
         let (z, mean, std) = standardised(self.observed.iter().map(|&(at, y)| y - base(at)));
         self.refit(&z, candidates);
@@ -102,7 +108,7 @@ impl Process {
         let distances = &self.distances;
         let extended = posterior.extend(&self.pairs, |i, group| &distances[i][group]);
         extended.expect("the floor of the noise keeps it positive definite");
-        let noise = self.hyper.noise();
+        let noise = if observed { self.hyper.noise() } else { 0.0 };
         let means = posterior.mean(&z);
         let each = means.iter().zip(posterior.variance()).enumerate().map(|(at, (m, v))| {
             let variance = v.max(LEAST_VARIANCE) + noise;
@@ -187,6 +193,22 @@ fn non_negative_weights(rows: &[&[f64]], logs: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_behind_the_noise_is_surer_by_the_noise() {
+        let mut process = Process::new(OF_ERROR, 1, 5);
+        for at in 0..6_usize {
+            let distances = (0..8).map(|other| (at as f32 - other as f32).powi(2)).collect();
+            process.observe(at, (at as f64).sin(), Arc::new(vec![distances]));
+        }
+        let [observed, behind] =
+            [true, false].map(|observed| process.clone().predict(8, None, observed));
+        let more = |at: usize| observed[at].1.powi(2) - behind[at].1.powi(2);
+        for at in 0..8 {
+            assert_eq!(observed[at].0, behind[at].0);
+            assert!(more(at) > 0.0 && (more(at) / more(7) - 1.0).abs() < 1e-6, "{}", more(at));
+        }
+    }
 
     #[test]
     fn an_additive_cost_is_found_and_no_weight_is_negative() {

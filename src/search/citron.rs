@@ -32,30 +32,16 @@ const FIRST: usize = 8;
 const FIRST_OF_PEERS: usize = 16;
 
 impl Citron {
-    /// The strategy as it is meant.
-    pub fn new() -> Citron {
-        Citron(Bayes::new(Style {
-            detail: Detail::Whole,
-            starts: true,
-            first: FIRST,
-            recorded: true,
-        }))
+    /// The strategy as it is meant; do children inherit weights?
+    pub fn new(inherit: bool) -> Citron {
+        let style = Style { detail: Detail::Whole, starts: true, first: FIRST, recorded: true };
+        Citron(Bayes::new(style, inherit))
     }
 
     /// With the features and the start of its peers, to see what these are worth.
-    pub fn one_hot() -> Citron {
-        Citron(Bayes::new(Style {
-            detail: Detail::OneHot,
-            starts: false,
-            first: FIRST_OF_PEERS,
-            recorded: true,
-        }))
-    }
-}
-
-impl Default for Citron {
-    fn default() -> Self {
-        Citron::new()
+    pub fn one_hot(inherit: bool) -> Citron {
+        let (detail, first) = (Detail::OneHot, FIRST_OF_PEERS);
+        Citron(Bayes::new(Style { detail, starts: false, first, recorded: true }, inherit))
     }
 }
 

@@ -37,7 +37,7 @@ enum TreeNode {
 }
 
 impl Forest {
-    /// Fits rows of equal length to targets. Cost: trees · n log n · √features · thresholds.
+    /// Fits rows of equal length to targets. Cost: trees · n log n · features · thresholds.
     ///
     /// # Panics
     ///

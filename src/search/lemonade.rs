@@ -5,6 +5,8 @@
 //! many children are made as structures only, and few are accepted. Acceptance by density is the
 //! paper's second stage; acceptance by surrogate ranks the children by the hypervolume that a
 //! draw of their error would add.
+use std::mem;
+
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
@@ -96,7 +98,7 @@ impl Lemonade {
             let parent = &situation.front[at];
             let n = rng.random_range(1..=MAX_CHANGES);
             let Some(architecture) = situation.space.mutate(&parent.architecture, n, rng) else {
-                // Nothing can be changed in it, now or later.
+                // No change was found for it, and hardly will be in this generation.
                 weights[at] = 0.0;
                 continue;
             };
@@ -251,14 +253,19 @@ fn by_gain(
         values[at] = scale.place(values[at]);
         reference.normalise(&values)
     };
+    // Children in a fixed space are trained from scratch.
+    let inherits = inherit && situation.space.choices().is_none();
     let corner = vec![1.0; reference.objectives().len()];
     let mut front: Vec<Vec<f64>> =
         situation.front.iter().map(|p| placed(p.values.clone())).collect();
     let mut offers = Vec::new();
-    for child in children.drain(..) {
+    for child in mem::take(children) {
         let features: Features = situation.space.features(&child.architecture);
-        let Some(mut values) = surrogate.complete(&child.costs, &features, rng) else { continue };
-        let parent_error = inherit.then_some(child.parent_error);
+        let Some(mut values) = surrogate.complete(&child.costs, &features, rng) else {
+            children.push(child);
+            continue;
+        };
+        let parent_error = inherits.then_some(child.parent_error);
         values.insert(at, surrogate.draw(&features, parent_error, rng));
         let point = placed(values);
         offers.push(Offer { worth: gain(&front, &point, &corner), item: (point, child) });

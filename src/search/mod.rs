@@ -1,7 +1,8 @@
 //! Which candidate next: ask/tell strategies.
 //!
 //! A strategy knows nothing of training, devices or storage. What it must remember it learns from
-//! [`Strategy::tell`], so that telling the stored results again in their stored order restores it.
+//! [`Strategy::tell`], so that telling the stored results again in their stored order restores it (but
+//! for the point from which `citron` and `qnehvi` fit a recorded space again, where nothing is resumed).
 mod adam;
 mod ageing;
 mod bananas;
@@ -12,6 +13,7 @@ mod cholesky;
 mod citron;
 mod controller;
 mod forest;
+mod fronts;
 mod gp;
 mod greedy;
 mod groups;
@@ -228,10 +230,10 @@ pub fn strategy(name: &str, settings: Settings) -> Option<Box<dyn Strategy>> {
         "lemonade" => Box::new(Lemonade::new(acceptance, children, inherit)),
         "random" => Box::new(Random),
         "nash" => Box::new(Nash),
-        "citron" => Box::new(Citron::new()),
-        "citron:one-hot" => Box::new(Citron::one_hot()),
-        "qnehvi" => Box::new(QNehvi::new()),
-        "qnehvi:pruned" => Box::new(QNehvi::pruned()),
+        "citron" => Box::new(Citron::new(inherit)),
+        "citron:one-hot" => Box::new(Citron::one_hot(inherit)),
+        "qnehvi" => Box::new(QNehvi::new(inherit)),
+        "qnehvi:pruned" => Box::new(QNehvi::pruned(inherit)),
         "local-search" => Box::new(LocalSearch),
         "regularized-evolution" => Box::new(RegularizedEvolution::new()),
         "nsga2" => Box::new(Nsga2::new(Nsga2::POPULATION)),

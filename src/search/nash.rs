@@ -2,7 +2,7 @@
 //!
 //! Elsken, Metzen, Hutter, *Simple and Efficient Architecture Search for Convolutional Neural
 //! Networks*, 2017 (arXiv 1711.04528): the most accurate network so far gets children by some random
-//! morphisms each, which inherit its weights and are trained by a whole cosine each (the engine trains
+//! morphisms each (as many children as a generation has), which inherit its weights and are trained by a whole cosine each (the engine trains
 //! every child so); the best of them is the next. It looks at the error alone; the front is what it
 //! leaves on its way.
 use rand_chacha::ChaCha8Rng;
@@ -51,11 +51,6 @@ impl Strategy for Nash {
             }
         }
         batch.done()
-    }
-
-    /// Neighbours of a step, as in the paper.
-    fn batch(&self) -> usize {
-        8
     }
 
     fn tell(&mut self, _evaluated: &Evaluated) {}

@@ -63,7 +63,7 @@ struct Lesson<'a> {
     episode: &'a Episode,
     /// Reward over the baseline.
     advantage: f64,
-    /// Logarithm of each choice's probability when the batch was drawn.
+    /// Logarithm of each choice's probability before the first step on the batch.
     before: Vec<f64>,
 }
 
@@ -84,7 +84,7 @@ impl Policy {
         self.controller.draw(condition, temperature, rng)
     }
 
-    /// Learns from a batch of episodes that were drawn since the last one.
+    /// Learns from a batch of episodes.
     pub(super) fn learn(&mut self, episodes: &[Episode]) {
         let lessons: Vec<Lesson<'_>> = episodes.iter().map(|e| self.lesson(e)).collect();
         let steps = match self.gradient {

@@ -1,10 +1,12 @@
 //! qNEHVI: noisy expected hypervolume improvement on a Gaussian process over the bare choices.
 //!
 //! Daulton, Balandat, Bakshy, *Parallel Bayesian Optimization of Multiple Noisy Objectives with Expected
-//! Hypervolume Improvement*, NeurIPS 2021. The improvement is that of what lies behind the noise, over
-//! draws of the front that lies behind what was observed; exact for two objectives, over a few nodes of
-//! the error for more. A batch is chosen one after the other, each as if the former had become what is
-//! expected of them.
+//! Hypervolume Improvement*, NeurIPS 2021. The improvement is that of what lies behind the noise. With two
+//! objectives it is exact for a front, and the mean over draws of the front behind what was observed;
+//! other than in the paper a candidate is not drawn together with the front, but believed in by itself.
+//! With more it is that of the observed front, over a few nodes of the error. A batch is chosen one after
+//! the other, each as if the former had become the median that is believed of them. In the open space
+//! there are no bare choices: it sees there what `citron` sees.
 use rand_chacha::ChaCha8Rng;
 
 use super::Evaluated;
@@ -25,23 +27,17 @@ const FIRST: usize = 16;
 const FIRST_OF_CITRON: usize = 8;
 
 impl QNehvi {
-    /// The strategy as published, on one bit for each option.
-    pub fn new() -> QNehvi {
+    /// On one bit for each option, as published; do children inherit weights?
+    pub fn new(inherit: bool) -> QNehvi {
         let style = Style { detail: Detail::OneHot, starts: false, first: FIRST, recorded: false };
-        QNehvi(Bayes::new(style))
+        QNehvi(Bayes::new(style, inherit))
     }
 
     /// With the features and the start of `citron`, to see what these are worth.
-    pub fn pruned() -> QNehvi {
+    pub fn pruned(inherit: bool) -> QNehvi {
         let style =
             Style { detail: Detail::Whole, starts: true, first: FIRST_OF_CITRON, recorded: false };
-        QNehvi(Bayes::new(style))
-    }
-}
-
-impl Default for QNehvi {
-    fn default() -> Self {
-        QNehvi::new()
+        QNehvi(Bayes::new(style, inherit))
     }
 }
 

@@ -5,8 +5,9 @@
 //! Scalable Image Recognition*, CVPR 2018. For a front, each episode has weights of the objectives:
 //! the controller sees them, and the reward is weighted with them.
 //!
-//! What it has learnt depends on what it was told alone: the weights of an episode come from its
-//! number, the probabilities of its choices from the controller of that time.
+//! What it has learnt depends on what it was told alone: the weights of an episode come from its number.
+//! It learns when it is asked, from whole batches in the order of their numbers, whether the controller
+//! of that time drew them, an earlier one, a warmer one, or chance where the controller knew nothing new.
 use std::iter;
 
 use rand::RngExt;
@@ -155,11 +156,11 @@ fn weights(number: usize, objectives: usize) -> Vec<f64> {
     drawn.into_iter().map(|weight| weight / sum).collect()
 }
 
-/// For each objective the share of results that are worse or as good; 0 where it is missing. Ranks, so
-/// that neither a scale nor outliers matter.
+/// For each objective the share of results that are worse or as good; 0 where it is missing, and for all
+/// of them where there is no error. Ranks, so that neither a scale nor outliers matter.
 fn standing(told: &[Evaluated], evaluated: &Evaluated) -> Vec<f64> {
     let of_one = |(at, value): (usize, Option<f64>)| {
-        let Some(value) = value else { return 0.0 };
+        let Some(value) = value.filter(|_| evaluated.error.is_some()) else { return 0.0 };
         let all = || told.iter().filter_map(|other| objectives(other).nth(at).flatten());
         all().filter(|other| *other >= value).count() as f64 / all().count() as f64
     };
@@ -211,7 +212,7 @@ mod tests {
         assert_eq!(standing(&told, &told[0]), [1.0, 0.5]);
         assert_eq!(standing(&told, &told[1]), [0.75, 0.75]);
         let failed = Evaluated { error: None, ..told[2].clone() };
-        assert_eq!(standing(&told, &failed), [0.0, 1.0]);
+        assert_eq!(standing(&told, &failed), [0.0, 0.0]);
         let episode = episode(&told, 1).unwrap();
         assert!((episode.reward - 0.75).abs() < 1e-12, "{}", episode.reward);
     }

@@ -57,7 +57,7 @@ struct Pupil {
     rewards: Vec<f64>,
 }
 
-/// Results between two steps of learning, and proposals of a generation.
+/// Results between two steps of learning.
 const BATCH: usize = 5;
 /// Most actions from a parent to a child.
 const MAX_ACTIONS: usize = 3;
@@ -98,10 +98,6 @@ impl Strategy for Rena {
             temperature = if is_new { 1.0 } else { temperature + WARMER };
         }
         batch.done()
-    }
-
-    fn batch(&self) -> usize {
-        BATCH
     }
 
     fn tell(&mut self, evaluated: &Evaluated) {

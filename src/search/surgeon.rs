@@ -103,7 +103,7 @@ impl Surgeon {
         Some((action, places.options[softmax::draw(&places.logs, temperature, rng)]))
     }
 
-    /// Learns from a batch of episodes that were drawn since the last one.
+    /// Learns from a batch of episodes, whichever policy drew them.
     pub(super) fn learn(&mut self, episodes: &[Episode]) {
         if episodes.is_empty() {
             return;

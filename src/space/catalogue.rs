@@ -32,7 +32,7 @@ pub const SPACES: &[(&str, &str)] = &[
 const BLOCKS: usize = 5;
 
 /// The space called `name` for images of `input` (`[C, H, W]`) in so many `classes`; its networks
-/// are twice as wide, and deeper, from 10,000 training `images` on. `None` if there is none.
+/// are twice as wide, and most of them deeper, from 10,000 training `images` on. `None` if there is none.
 pub fn by_name(
     name: &str,
     input: [usize; 3],
@@ -55,12 +55,12 @@ pub fn by_name(
     Some(Arc::new(Fixed(space)))
 }
 
-/// The choices of a member of the space called `name` in its own words, which are the same for networks
-/// of every size; `None` where they are none of its members.
-pub fn words(name: &str, choices: &[u8]) -> Option<String> {
-    // The number of decisions is all that hangs on the data.
+/// The choices of a member of the space called `name` for images of `input`, in the space's own words;
+/// `None` where they are none of its members.
+pub fn words(name: &str, input: [usize; 3], choices: &[u8]) -> Option<String> {
+    // How many images there were shows in the number of decisions, or not at all.
     [0, MANY_IMAGES].into_iter().find_map(|images| {
-        let space = by_name(name, [3, 32, 32], 10, images)?;
+        let space = by_name(name, input, 1, images)?;
         let space = space.choices()?;
         space.checked(choices.to_vec()).ok()?;
         Some(space.text(&choices.to_vec()))

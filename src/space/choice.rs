@@ -33,7 +33,7 @@ pub trait ChoiceSpace: Send + Sync + std::fmt::Debug {
     }
 
     /// Brings decisions that have no effect, or contradict earlier ones, into the one form that
-    /// stands for all alike. Called on everything that is drawn, mutated, crossed or read.
+    /// stands for all of them (others may still build the same network). Called on everything that is drawn, mutated, crossed or read.
     fn repair(&self, _choices: &mut Choices) {}
 
     /// What the choices make, as operations between places, one for each kind of cell or stage;

@@ -83,7 +83,7 @@ pub trait Space: Send + Sync + fmt::Debug {
     /// The network; `None` if nothing comes through what was chosen.
     fn build(&self, architecture: &Architecture) -> Option<Graph>;
 
-    /// All architectures, where they can be counted: at most some ten thousand.
+    /// All architectures, where a list of them is at hand: a recorded benchmark's.
     fn all(&self) -> Option<&[Architecture]> {
         None
     }
@@ -153,7 +153,8 @@ pub struct Features {
     pub paths: Vec<f64>,
     /// Depths and the like of what is left when everything without an effect is gone.
     pub statistics: Vec<f64>,
-    /// Logarithms of what is known without measuring or training: parameters, multiply-accumulates.
+    /// Logarithms of what is known without measuring or training, of the open space (parameters,
+    /// multiply-accumulates, most memory at a time, bytes moved) and of a table that has them.
     pub costs: Vec<f64>,
 }
 

@@ -27,7 +27,7 @@ const NAMES: [&str; 5] = ["none", "skip", "conv1", "conv3", "avg3"];
 
 /// Six operations between four places: 15,625 cells, of which some 6,500 differ.
 ///
-/// A network is a 3×3 convolution, then three stages of `repeats` cells each, with a residual block
+/// A network is a 3×3 convolution, then three stages (fewer on images below 8 pixels) of `repeats` cells each, with a residual block
 /// that halves the image and doubles the width between them, then normalisation, ReLU, the mean
 /// over the image and a linear layer.
 ///

@@ -38,7 +38,7 @@ impl MorphismSpace {
         MorphismSpace { input, classes, images }
     }
 
-    /// Six seed networks, fewest multiply-accumulates first: a linear classifier, one with a single
+    /// Six seed networks, fewest multiply-accumulates first: among them a linear classifier, one with a single
     /// coarse convolution before it, and four deeper ones, dense and separable, small and larger;
     /// from 10,000 training images on a seventh, dense and twice as wide as the larger one.
     ///

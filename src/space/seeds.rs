@@ -48,7 +48,7 @@ pub(super) fn seeds(input: [usize; 3], classes: usize, images: usize) -> Vec<Gra
     seeds
 }
 
-/// Logistic regression: the cheapest network there is.
+/// Logistic regression: the smallest network there is.
 fn linear(input: [usize; 3], classes: usize) -> Graph {
     let mut graph = Graph::new(input);
     let at = graph.push(Op::Normalize, &[graph.input()]);

@@ -78,7 +78,7 @@ pub fn play(task: &Task<'_>, strategy: &mut dyn Strategy, seed: u64) -> Result<T
         let generation = strategy.ask(&game.situation(room), &mut rng);
         let before = game.rows.len();
         for proposal in generation.proposals {
-            if let Some(evaluated) = game.query(&proposal.architecture, proposal.parent) {
+            if let Some(evaluated) = game.query(&proposal.architecture) {
                 strategy.tell(&evaluated);
             }
         }
@@ -143,13 +143,12 @@ impl<'a> Game<'a> {
     }
 
     /// `None` for what the table does not have or what was asked for before.
-    fn query(&mut self, architecture: &Architecture, parent: Option<u64>) -> Option<Evaluated> {
+    fn query(&mut self, architecture: &Architecture) -> Option<Evaluated> {
         let row = self.task.table.space.row(architecture)?;
         if !self.known.insert(architecture.identity()) {
             return None;
         }
         let id = self.rows.len() as u64;
-        let parent_error = parent.map(|id| self.task.table.error[self.rows[id as usize]]);
         self.rows.push(row);
         let (error, latency) = (self.task.table.error[row], self.task.device.latency[row]);
         let values = vec![error, latency];
@@ -161,7 +160,8 @@ impl<'a> Game<'a> {
             id,
             architecture: architecture.clone(),
             grown: None,
-            parent_error,
+            // A table's networks inherit nothing.
+            parent_error: None,
             error: Some(error),
             costs: vec![vec![Some(latency)]],
         })

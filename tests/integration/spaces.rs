@@ -215,15 +215,20 @@ fn repair_changes_no_network_and_nothing_twice() {
 #[test]
 fn texts_are_read_back_and_tell_networks_apart() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
-    for space in catalogue() {
-        let mut texts: BTreeMap<String, Choices> = BTreeMap::new();
-        for _ in 0..30 {
-            let drawn = space.sample(&mut rng);
-            let (Some(choices), Some(space)) = (drawn.choices(), space.choices()) else { continue };
-            let text = space.text(choices);
-            assert_eq!(space.parse(&text).as_ref(), Ok(choices), "{text}");
-            assert_eq!(words(space.name(), choices), Some(text.clone()));
-            assert_eq!(texts.entry(text).or_insert(choices.clone()), choices);
+    for (input, classes, images) in DATA_SETS {
+        for (name, _) in SPACES {
+            let space = by_name(name, input, classes, images).unwrap();
+            let mut texts: BTreeMap<String, Choices> = BTreeMap::new();
+            for _ in 0..30 {
+                let drawn = space.sample(&mut rng);
+                let (Some(choices), Some(space)) = (drawn.choices(), space.choices()) else {
+                    continue;
+                };
+                let text = space.text(choices);
+                assert_eq!(space.parse(&text).as_ref(), Ok(choices), "{text}");
+                assert_eq!(words(name, input, choices).as_ref(), Some(&text));
+                assert_eq!(texts.entry(text).or_insert(choices.clone()), choices);
+            }
         }
     }
 }

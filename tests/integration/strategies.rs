@@ -1,4 +1,5 @@
 //! Every strategy in real searches, with a formula in place of training.
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::thread;
 
@@ -106,6 +107,17 @@ fn every_space_can_be_searched() {
 }
 
 #[test]
+fn choices_that_make_the_same_network_are_not_both_trained_in_a_generation() {
+    let folder = TempDir::new().unwrap();
+    // Two pairs of proposals of this seed were such.
+    let arguments =
+        [&arguments("regularized-evolution", "nb201", "24candidates")[..], &["--seed", "12"]];
+    check_exit(&run(folder.path(), &arguments.concat()), 0);
+    let structures: BTreeSet<_> = accepted(folder.path()).iter().map(|a| a.arch).collect();
+    assert_eq!(structures.len(), 24);
+}
+
+#[test]
 fn a_strategy_that_cannot_search_there_says_why() {
     let folder = TempDir::new().unwrap();
     let output = run(folder.path(), &arguments("nash", "nb201", "8candidates"));
@@ -115,6 +127,10 @@ fn a_strategy_that_cannot_search_there_says_why() {
     let output = run(folder.path(), &arguments("nash", "nb202", "8candidates"));
     check_exit(&output, 3);
     assert!(stderr(&output).contains("nb201"), "{}", stderr(&output));
+    let blind = [&arguments("rena", "morphism", "8candidates")[..], &["--no-inherit"]].concat();
+    let output = run(folder.path(), &blind);
+    check_exit(&output, 3);
+    assert!(stderr(&output).contains("rena learns from what became of"), "{}", stderr(&output));
 }
 
 #[test]

@@ -1,0 +1,153 @@
+//! The fronts that a strategy expects to improve, and the candidates worth most for that.
+use crate::pareto::gain;
+
+use super::Costs;
+use super::Situation;
+use super::beliefs::Moments;
+use super::greedy::Offer;
+use super::greedy::choose;
+use super::improvement::Belief;
+use super::improvement::Front;
+
+/// Where the error is looked at under more than two objectives, in standard deviations, with weights:
+/// Gauss-Hermite of five points.
+const NODES: [(f64, f64); 5] = [
+    (-2.856_970, 0.011_257),
+    (-1.355_626, 0.222_076),
+    (0.0, 0.533_333),
+    (1.355_626, 0.222_076),
+    (2.856_970, 0.011_257),
+];
+
+/// What is believed of the candidates of a pool.
+pub(super) struct Outlook {
+    /// Of the logarithm.
+    pub error: Moments,
+    /// Of the logarithm of each cost that is not known.
+    pub costs: Vec<Option<Moments>>,
+    /// What lies behind the observed points, `[error, logarithm of the cost]`, drawn some times; none
+    /// where the front is what was observed.
+    pub drawn: Vec<Vec<(f64, f64)>>,
+}
+
+/// What is worth most, greedily: each stands on the front with the median that is believed of it when
+/// the next is chosen.
+pub(super) fn chosen(
+    situation: &Situation<'_>,
+    free: &[(usize, Costs)],
+    outlook: &Outlook,
+    wanted: usize,
+) -> Vec<usize> {
+    let mut fronts = Fronts::of(situation, outlook);
+    let offer = |(at, costs): &(usize, Costs)| {
+        let prospect = Prospect::of(*at, costs, outlook);
+        Offer { worth: fronts.worth(&prospect), item: (*at, prospect) }
+    };
+    let mut offers: Vec<Offer<(usize, Prospect)>> = free.iter().map(offer).collect();
+    let worth = |fronts: &Fronts<'_>, (_, prospect): &(usize, Prospect)| fronts.worth(prospect);
+    let chosen = choose(&mut offers, wanted, &mut fronts, worth, |fronts, (_, prospect)| {
+        fronts.insert(prospect);
+    });
+    chosen.into_iter().map(|(at, _)| at).collect()
+}
+
+/// What is believed of one candidate.
+struct Prospect {
+    error: (f64, f64),
+    /// Of the logarithm of each cost.
+    costs: Vec<Belief>,
+}
+
+impl Prospect {
+    fn of(at: usize, costs: &Costs, outlook: &Outlook) -> Prospect {
+        let believed =
+            costs.iter().zip(&outlook.costs).map(|(cost, moments)| match (cost, moments) {
+                (Some(cost), _) => Belief::Exact(cost.max(f64::MIN_POSITIVE).ln()),
+                (None, Some(moments)) => {
+                    Belief::Gaussian { mean: moments[at].0, std: moments[at].1 }
+                }
+                (None, None) => Belief::Exact(f64::INFINITY),
+            });
+        Prospect { error: outlook.error[at], costs: believed.collect() }
+    }
+
+    fn error_belief(&self) -> Belief {
+        Belief::log_normal(self.error.0, self.error.1)
+    }
+}
+
+/// The front that is to be improved.
+enum Fronts<'a> {
+    /// Of the error and the logarithm of one cost; several where noise hides which it is.
+    Plane(Vec<Front>),
+    /// Of more objectives, on the axes of the reference.
+    Space { points: Vec<Vec<f64>>, situation: &'a Situation<'a> },
+}
+
+impl<'a> Fronts<'a> {
+    fn of(situation: &'a Situation<'a>, outlook: &Outlook) -> Fronts<'a> {
+        let reference = situation.reference.expect("a model has a scale");
+        let normalised = || situation.front.iter().map(|p| reference.normalise(&p.values));
+        if outlook.costs.len() != 1 {
+            return Fronts::Space { points: normalised().collect(), situation };
+        }
+        let at = situation.error_at;
+        let corner = (reference.reference()[at], reference.reference()[1 - at].ln());
+        let recorded = || {
+            let points = situation.front.iter();
+            points.map(|p| (p.values[at], p.values[1 - at].ln())).collect::<Vec<_>>()
+        };
+        let all = match outlook.drawn.is_empty() {
+            true => vec![recorded()],
+            false => outlook.drawn.clone(),
+        };
+        let front = |points: Vec<(f64, f64)>| {
+            let mut front = Front::new(corner);
+            for point in points {
+                front.insert(point);
+            }
+            front
+        };
+        Fronts::Plane(all.into_iter().map(front).collect())
+    }
+
+    /// Expected improvement of the hypervolume.
+    fn worth(&self, prospect: &Prospect) -> f64 {
+        match self {
+            Fronts::Plane(fronts) => {
+                let (error, cost) = (prospect.error_belief(), prospect.costs[0]);
+                let sum: f64 = fronts.iter().map(|front| front.improvement(&error, &cost)).sum();
+                sum / fronts.len() as f64
+            }
+            Fronts::Space { points, situation } => {
+                let corner = vec![1.0; prospect.costs.len() + 1];
+                let at = |(z, weight): &(f64, f64)| {
+                    weight * gain(points, &placed(situation, prospect, *z), &corner)
+                };
+                NODES.iter().map(at).sum()
+            }
+        }
+    }
+
+    /// Takes a candidate in as the median that is believed of it.
+    fn insert(&mut self, prospect: &Prospect) {
+        match self {
+            Fronts::Plane(fronts) => {
+                let point = (prospect.error.0.exp(), prospect.costs[0].middle());
+                fronts.iter_mut().for_each(|front| {
+                    front.insert(point);
+                });
+            }
+            Fronts::Space { points, situation } => points.push(placed(situation, prospect, 0.0)),
+        }
+    }
+}
+
+/// Where a candidate lies on the axes of the reference, its error so many deviations from the middle.
+fn placed(situation: &Situation<'_>, prospect: &Prospect, deviations: f64) -> Vec<f64> {
+    let reference = situation.reference.expect("a model has a scale");
+    let mut values: Vec<f64> = prospect.costs.iter().map(|cost| cost.middle().exp()).collect();
+    let (mean, std) = prospect.error;
+    values.insert(situation.error_at, (mean + deviations * std).exp());
+    reference.normalise(&values)
+}
