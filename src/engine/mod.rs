@@ -72,6 +72,7 @@ use crate::space::Space;
 use crate::store::Accepted;
 use crate::store::CandidateId;
 use crate::store::DeviceAt;
+use crate::store::EndKind;
 use crate::store::Measured;
 use crate::store::Record;
 use crate::store::RunRecord;
