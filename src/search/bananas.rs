@@ -21,7 +21,7 @@ use super::batch::Batch;
 use super::history::History;
 use super::mlp::Ensemble;
 use super::mlp::Training;
-use super::nsga2::ranked;
+use super::nsga2::best;
 use super::random;
 use super::random::begin;
 use super::surrogate::ERROR_FLOOR;
@@ -98,9 +98,7 @@ impl Bananas {
         situation: &Situation<'_>,
         rng: &mut ChaCha8Rng,
     ) -> Vec<Candidate> {
-        let mut parents = ranked(self.history.individuals(situation));
-        parents.sort_by(|a, b| a.rank.cmp(&b.rank).then(b.crowding.total_cmp(&a.crowding)));
-        parents.truncate(PARENTS);
+        let parents = best(self.history.individuals(situation), PARENTS);
         let mut candidates = Vec::new();
         for turn in 0..CANDIDATES * TRIES {
             if parents.is_empty() || candidates.len() == CANDIDATES {

@@ -31,6 +31,7 @@ mod qnehvi;
 mod random;
 mod reinforce;
 mod rena;
+mod reward;
 mod softmax;
 mod surgeon;
 mod surrogate;

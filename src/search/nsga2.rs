@@ -2,7 +2,8 @@
 //!
 //! Deb, Pratap, Agarwal, Meyarivan, *A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II*,
 //! IEEE TEC 2002. What breaks a hard limit is not evaluated at all, so nothing infeasible is in the
-//! population: the strictest form of its rule that the feasible wins.
+//! population: the strictest form of its rule that the feasible wins. The population is the best of all
+//! results, not of the last population and its children, so who was crowded out may come back.
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -59,9 +60,7 @@ impl Strategy for Nsga2 {
     fn ask(&mut self, situation: &Situation<'_>, rng: &mut ChaCha8Rng) -> Generation {
         let mut batch = Batch::new(situation);
         begin(&mut batch, situation, false, self.population, rng);
-        let mut population = ranked(self.history.individuals(situation));
-        population.sort_by(|a, b| a.rank.cmp(&b.rank).then(b.crowding.total_cmp(&a.crowding)));
-        population.truncate(self.population);
+        let population = best(self.history.individuals(situation), self.population);
         for _ in 0..TRIES * batch.room() {
             if batch.room() == 0 || population.is_empty() {
                 break;
@@ -82,6 +81,14 @@ impl Strategy for Nsga2 {
     fn tell(&mut self, evaluated: &Evaluated) {
         self.history.add(evaluated);
     }
+}
+
+/// The best `n` by rank, then by crowding, in that order.
+pub(super) fn best(individuals: Vec<Individual<'_>>, n: usize) -> Vec<Ranked<'_>> {
+    let mut best = ranked(individuals);
+    best.sort_by(|a, b| a.rank.cmp(&b.rank).then(b.crowding.total_cmp(&a.crowding)));
+    best.truncate(n);
+    best
 }
 
 /// Each with its rank and its crowding within the rank.

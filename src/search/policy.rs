@@ -3,6 +3,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::adam::Adam;
 use super::controller::Controller;
+use super::reward::Baseline;
 use super::softmax::slopes;
 
 /// How rewards become a gradient.
@@ -35,8 +36,6 @@ impl Gradient {
 const RATE: f64 = 0.03;
 /// Weight of the entropy beside the rewards, which lie between 0 and 1; keeps it trying.
 const ENTROPY: f64 = 0.01;
-/// What a step of the moving average of rewards, the baseline, keeps.
-const BASELINE_DECAY: f64 = 0.9;
 
 /// A controller that learns.
 #[derive(Debug)]
@@ -44,7 +43,7 @@ pub(super) struct Policy {
     controller: Controller,
     adam: Adam,
     gradient: Gradient,
-    baseline: Option<f64>,
+    baseline: Baseline,
 }
 
 /// Choices with what came of them.
@@ -71,7 +70,7 @@ impl Policy {
     pub(super) fn new(options: &[usize], condition: usize, gradient: Gradient) -> Policy {
         let controller = Controller::new(options, condition);
         let adam = Adam::new(RATE, controller.parameters().len());
-        Policy { controller, adam, gradient, baseline: None }
+        Policy { controller, adam, gradient, baseline: Baseline::default() }
     }
 
     /// Choices for a condition; all the more random the higher the temperature, 1 being neutral.
@@ -99,11 +98,10 @@ impl Policy {
 
     fn lesson<'a>(&mut self, episode: &'a Episode) -> Lesson<'a> {
         let Episode { condition, choices, reward } = episode;
-        let baseline = self.baseline.unwrap_or(*reward);
-        self.baseline = Some(BASELINE_DECAY * baseline + (1.0 - BASELINE_DECAY) * reward);
+        let advantage = self.baseline.advantage(*reward);
         let steps = self.controller.follow(condition, choices);
         let before = steps.iter().zip(choices).map(|(step, &choice)| step.log_probability(choice));
-        Lesson { episode, advantage: reward - baseline, before: before.collect() }
+        Lesson { episode, advantage, before: before.collect() }
     }
 }
 

@@ -12,6 +12,7 @@ use super::layers::Layers;
 use super::lstm::Affine;
 use super::lstm::Lstm;
 use super::lstm::Moment;
+use super::reward::Baseline;
 use super::softmax;
 
 /// Two layers of LSTM read the layers of a network, one from its input, one from its output: what both
@@ -25,7 +26,7 @@ use super::softmax;
 pub(super) struct Surgeon {
     parameters: Vec<f64>,
     adam: Adam,
-    baseline: Option<f64>,
+    baseline: Baseline,
 }
 
 /// Units of each layer of LSTM.
@@ -43,8 +44,6 @@ const FIRST_WEIGHT: f64 = 0.1;
 const RATE: f64 = 0.02;
 /// Weight of the entropy beside the rewards, which lie between 0 and 1; keeps it trying.
 const ENTROPY: f64 = 0.01;
-/// What a step of the moving average of rewards, the baseline, keeps.
-const BASELINE_DECAY: f64 = 0.9;
 
 /// One change of a network.
 pub(super) struct Operation {
@@ -82,7 +81,7 @@ impl Surgeon {
         let first = || rng.random_range(-FIRST_WEIGHT..=FIRST_WEIGHT);
         let parameters: Vec<f64> = iter::repeat_with(first).take(PLACES.end()).collect();
         let adam = Adam::new(RATE, parameters.len());
-        Surgeon { parameters, adam, baseline: None }
+        Surgeon { parameters, adam, baseline: Baseline::default() }
     }
 
     /// An action and the layer where it is done; `None` if nothing can be done. 1 is the neutral
@@ -108,16 +107,10 @@ impl Surgeon {
         if episodes.is_empty() {
             return;
         }
-        let advantages: Vec<f64> = episodes.iter().map(|e| self.advantage(e.reward)).collect();
+        let advantages: Vec<f64> =
+            episodes.iter().map(|e| self.baseline.advantage(e.reward)).collect();
         let gradient = self.gradient(episodes, &advantages);
         self.adam.step(&mut self.parameters, &gradient);
-    }
-
-    /// Reward over the baseline, which then follows it.
-    fn advantage(&mut self, reward: f64) -> f64 {
-        let baseline = self.baseline.unwrap_or(reward);
-        self.baseline = Some(BASELINE_DECAY * baseline + (1.0 - BASELINE_DECAY) * reward);
-        reward - baseline
     }
 
     /// Of the mean loss of the episodes.
