@@ -1,5 +1,6 @@
 //! Is a cell that was found in small networks a good one in large ones? Trains it, enlarged by more cells
-//! (N) and more filters (F), and random cells in networks of the same size (parameters within 5 %).
+//! (N) and more filters (F), and random cells in networks of as many cells and as many parameters (within
+//! 5 %, by their filters).
 //!
 //! `cargo bench --bench transfer -- CELL [DATA [IMAGES [N [F [EPOCHS [RANDOM]]]]]]`, where CELL is what
 //! `citronade show` says of a candidate of `--space cells`. The cell and each random one is trained once,
@@ -22,14 +23,13 @@ use citronade::engine::Material;
 use citronade::engine::TrainingConfig;
 use citronade::graph::Graph;
 use citronade::space::ChoiceSpace;
-use citronade::space::Fixed;
 use citronade::space::NasNet;
 use citronade::space::Scale;
-use citronade::space::Space;
 use citronade::train::Cpu;
 use citronade::train::TrainPlan;
 use citronade::train::Trainer;
 use citronade::train::Watch;
+use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -37,6 +37,8 @@ use rand_chacha::ChaCha8Rng;
 const BLOCKS: usize = 5;
 /// How far a random cell's network may be from the found one's, as a part of its parameters.
 const TOLERANCE: f64 = 0.05;
+/// Most filters of a random cell.
+const WIDEST: usize = 64;
 const SEED: u64 = 1;
 
 fn main() {
@@ -49,14 +51,15 @@ fn main() {
     let options = LoadOptions { limit: Some(limit), ..LoadOptions::default() };
     let material = Material::new(data::load(&name, &options).unwrap());
     let (input, classes) = (material.data.shape, material.data.classes.len());
-    let space = NasNet::new(Scale { input, classes, width, repeats }, BLOCKS);
+    let scale = Scale { input, classes, width, repeats };
+    let space = NasNet::new(scale, BLOCKS);
     let found = space.build(&space.parse(&cell).unwrap()).unwrap();
     println!(
         "{} images of {name}, N {repeats}, F {width}, {epochs} epochs",
         material.data.train.len()
     );
     println!("cell        parameters        MACs  validation    test  minutes");
-    let networks = [vec![("found".into(), found.clone())], alike(&space, &found, random)].concat();
+    let networks = [vec![("found".into(), found.clone())], alike(scale, &found, random)].concat();
     let next = Mutex::new(networks.into_iter());
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
@@ -75,14 +78,22 @@ fn number<T: FromStr>(word: Option<String>, default: T) -> T {
 }
 
 /// Networks of random cells that are as large as `found`.
-fn alike(space: &NasNet, found: &Graph, n: usize) -> Vec<(String, Graph)> {
+fn alike(scale: Scale, found: &Graph, n: usize) -> Vec<(String, Graph)> {
     let wanted = found.cost().parameters as f64;
-    let fixed = Fixed(std::sync::Arc::new(space.clone()));
+    let off = |graph: &Graph| (graph.cost().parameters as f64 / wanted - 1.0).abs();
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-    let drawn = std::iter::repeat_with(|| fixed.build(&fixed.sample(&mut rng)));
-    let near = |graph: &Graph| (graph.cost().parameters as f64 / wanted - 1.0).abs() < TOLERANCE;
-    let graphs = drawn.take(100_000).flatten().filter(near).take(n).enumerate();
-    graphs.map(|(i, graph)| (format!("random {}", i + 1), graph)).collect()
+    let space = NasNet::new(scale, BLOCKS);
+    let mut draw = || {
+        let choices = space.options().iter().map(|&options| rng.random_range(0..options) as u8);
+        let choices = space.checked(choices.collect()).ok()?;
+        let at = |width| NasNet::new(Scale { width, ..scale }, BLOCKS).build(&choices);
+        // Parameters grow with the width.
+        let all = (1..=WIDEST).map_while(at);
+        let nearest = all.min_by(|a, b| off(a).total_cmp(&off(b)))?;
+        (off(&nearest) < TOLERANCE).then_some(nearest)
+    };
+    let drawn = std::iter::repeat_with(|| draw()).take(1000).flatten().take(n).enumerate();
+    drawn.map(|(i, graph)| (format!("random {}", i + 1), graph)).collect()
 }
 
 /// A row of the table: what the network costs, and its errors in percent after training.
