@@ -11,6 +11,7 @@ import glob
 import json
 import math
 import os
+import re
 import sqlite3
 import sys
 
@@ -19,11 +20,14 @@ COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 FIRST = ["lemonade", "no-inherit", "random"]
 
 
-def names_in(folder, data):
-    """Names of the searches on a data set, in the order of their colours."""
-    files = glob.glob(os.path.join(folder, f"{data}-*-?.csv"))
-    found = {os.path.basename(path)[len(data) + 1:-6] for path in files}
-    return sorted(found, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
+def searches(folder, data):
+    """Files of traces by the search's name, in the order of colours; those of a search by their seed."""
+    found = {}
+    for path in glob.glob(os.path.join(folder, f"{data}-*.csv")):
+        if named := re.fullmatch(rf"{data}-(.+)-(\d+)\.csv", os.path.basename(path)):
+            found.setdefault(named[1], []).append((int(named[2]), path))
+    order = sorted(found, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
+    return {name: [path for _, path in sorted(found[name])] for name in order}
 
 
 def plane(front, reference):
@@ -43,7 +47,10 @@ def write_trace(store):
     connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
     run, reference = connection.execute(
         "select id, reference_json from run join device on run = id and position = 0 order by created_unix_s desc limit 1"
-    ).fetchone()
+    ).fetchone() or (None, None)
+    if reference is None:
+        print(f"{store}: nothing was measured yet", file=sys.stderr)
+        return
     reference = json.loads(reference)
     rows = connection.execute(
         "select at_s, hypervolume, members_json from told join front using (run, generation) where run = ? and device = 0 order by seq",
@@ -109,11 +116,12 @@ def picture(curves, grid, path):
 
 
 def main(folder):
-    for store in glob.glob(os.path.join(folder, "*-?.db")):
-        write_trace(store)
+    for store in glob.glob(os.path.join(folder, "*.db")):
+        if re.search(r"-\d+\.db$", store):
+            write_trace(store)
     for data, objectives in [("digits", 4), ("digits", 2), ("fashion", 4), ("fashion", 2)]:
-        traces = {name: [trace(p, objectives) for p in sorted(glob.glob(os.path.join(folder, f"{data}-{name}-?.csv")))] for name in names_in(folder, data)}
-        traces = {name: runs for name, runs in traces.items() if runs and all(runs)}
+        traces = {name: [trace(path, objectives) for path in paths] for name, paths in searches(folder, data).items()}
+        traces = {name: runs for name, runs in traces.items() if all(runs)}
         if not traces:
             continue
         end = max(points[-1][0] for runs in traces.values() for points in runs)

@@ -3,7 +3,13 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use clap::Subcommand;
+use clap::builder::PossibleValuesParser;
+use clap::builder::RangedU64ValueParser;
 
+use crate::search::STRATEGIES;
+use crate::search::VARIANTS;
+use crate::space::SPACES;
+use crate::tabular::FORMATS;
 use crate::units::Fraction;
 use crate::units::Micros;
 
@@ -143,11 +149,11 @@ pub struct Search {
     /// Minimise the latency after so long without a pause, e.g. `30s`, not that of short launches.
     #[arg(long, value_name = "DURATION")]
     pub sustained: Option<Micros>,
-    /// How candidates are found.
-    #[arg(long, value_name = "NAME")]
+    /// How candidates are found (`citronade strategies` says more).
+    #[arg(long, value_name = "NAME", value_parser = strategies())]
     pub strategy: Option<String>,
-    /// Where architectures come from (`citronade spaces` lists them).
-    #[arg(long, value_name = "NAME")]
+    /// Where architectures come from (`citronade spaces` says more).
+    #[arg(long, value_name = "NAME", value_parser = spaces())]
     pub space: Option<String>,
     /// How children are chosen: `surrogate` or `density`.
     #[arg(long, value_name = "RULE")]
@@ -185,9 +191,9 @@ citronade bench --benchmark nb201 --table nb201.csv --device raspi4 --device pix
 --device phone --trace trace.jsonl"
 )]
 pub struct Bench {
-    /// What the table holds: `nb201`, `nas-bench-graph`, or `csv` for any other with the columns
-    /// index, choices, an error or accuracy, and lat_DEVICE.
-    #[arg(long, value_name = "NAME", default_value = "nb201")]
+    /// What the table holds: all cells of NAS-Bench-201, those of NAS-Bench-Graph, or anything else with
+    /// the columns index, choices, an error or accuracy, and lat_DEVICE.
+    #[arg(long, value_name = "NAME", default_value = "nb201", value_parser = benchmarks())]
     pub benchmark: String,
     /// The table.
     #[arg(long, value_name = "FILE.csv")]
@@ -196,25 +202,26 @@ pub struct Bench {
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     pub device: Vec<String>,
     /// A strategy; may be given several times. By default all that can play.
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = strategies())]
     pub strategy: Vec<String>,
     /// Is latency `learnt` (a query returns it together with the error) or `known` (free)?
-    #[arg(long, value_name = "CLASS", default_value = "learnt")]
+    #[arg(long, value_name = "CLASS", default_value = "learnt", value_parser = ["learnt", "known"])]
     pub latency: String,
     /// Distinct architectures in each game.
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = count(usize::MAX))]
     pub queries: usize,
     /// Games of each strategy on each device.
-    #[arg(long, value_name = "N", default_value_t = 40)]
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = count(MOST_SEEDS))]
     pub seeds: usize,
-    /// Column that a query returns, instead of the benchmark's own.
+    /// Column that a query returns, instead of the benchmark's own. It holds errors if its name has `err`,
+    /// accuracies if it has `acc` or `perf`: shares, or percent if any value is above 1.
     #[arg(long, value_name = "COLUMN")]
     pub error: Option<String>,
     /// Column of what the user gets in the end, instead of the benchmark's own.
     #[arg(long, value_name = "COLUMN")]
     pub final_error: Option<String>,
     /// Error beyond which nothing counts.
-    #[arg(long, value_name = "ERROR", default_value = "60%")]
+    #[arg(long, value_name = "ERROR", default_value = "60%", value_parser = error)]
     pub reference_error: Fraction,
     /// Write every query to this file, one JSON object a line.
     #[arg(long, value_name = "FILE.jsonl")]
@@ -426,6 +433,35 @@ pub struct Measure {
     /// Also run without a pause for so long, e.g. `5min`: how much slower does the device become?
     #[arg(long, value_name = "DURATION")]
     pub sustained: Option<Micros>,
+}
+
+/// Games of one strategy on one device, at most.
+const MOST_SEEDS: usize = 10_000;
+
+fn strategies() -> PossibleValuesParser {
+    STRATEGIES.iter().chain(VARIANTS).map(|(name, _)| *name).into()
+}
+
+fn spaces() -> PossibleValuesParser {
+    SPACES.iter().map(|(name, _)| *name).into()
+}
+
+fn benchmarks() -> PossibleValuesParser {
+    FORMATS.iter().map(|format| format.name).into()
+}
+
+fn count(most: usize) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=most as u64)
+}
+
+fn error(text: &str) -> Result<Fraction, String> {
+    match text.parse::<Fraction>().map_err(|e| e.to_string())? {
+        Fraction(share) if share > 0.0 && share <= 1.0 => Ok(Fraction(share)),
+        Fraction(percent) if percent > 1.0 && percent <= 100.0 => {
+            Err(format!("a share up to 1 is wanted; did you mean `{percent}%`?"))
+        }
+        _ => Err("a share above 0 and up to 1, or 100%, is wanted".to_owned()),
+    }
 }
 
 fn hertz(text: &str) -> Result<f64, String> {

@@ -1,8 +1,11 @@
 //! `citronade bench`: strategies on a recorded benchmark.
+use std::collections::BTreeSet;
 use std::fs::File;
+use std::io;
 use std::io::BufWriter;
 use std::io::Write;
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use serde_json::Value;
@@ -10,9 +13,7 @@ use serde_json::json;
 
 use crate::report::RegretCurve;
 use crate::report::regret_svg;
-use crate::search;
 use crate::search::STRATEGIES;
-use crate::search::Settings;
 use crate::tabular;
 use crate::tabular::Columns;
 use crate::tabular::Device;
@@ -23,26 +24,38 @@ use crate::tabular::Rules;
 use crate::tabular::Table;
 use crate::tabular::TableError;
 use crate::tabular::difference;
+use crate::tabular::final_over_devices;
+use crate::tabular::over_devices;
+use crate::units::plural;
 
 use super::Exit;
 use super::args::Bench;
 use super::args::Voice;
 use super::exit::UsageError;
+use super::inspect;
 use super::output;
 use super::search::watch_interrupt;
 
 /// Queries after which everybody looks at the regret, as far as there are so many.
 const CHECKPOINTS: [usize; 3] = [50, 100, 200];
 
-/// A strategy's games, device by device.
+/// A strategy's games, device by device; fewer than there are devices if it was interrupted.
 struct Entry {
     strategy: String,
     games: Vec<Games>,
 }
 
+/// A regret over games on several devices after so many queries.
+type Regret = fn(&[&Games], usize) -> Option<Mean>;
+
 /// `citronade bench`.
 pub fn run(args: &Bench, voice: Voice) -> anyhow::Result<Exit> {
-    let rules = rules(args)?;
+    let rules = Rules {
+        latency: if args.latency == "known" { Latency::Known } else { Latency::Learnt },
+        queries: args.queries,
+        seeds: args.seeds,
+        reference_error: args.reference_error.0,
+    };
     let columns = Columns {
         error: args.error.clone(),
         final_error: args.final_error.clone(),
@@ -53,71 +66,89 @@ pub fn run(args: &Bench, voice: Voice) -> anyhow::Result<Exit> {
         .with_context(|| format!("cannot use the table {}", args.table.display()))?;
     rules.check(&table)?;
     let devices = devices(args, &table)?;
-    let strategies = strategies(args, &table)?;
+    let mut entries = strategies(args, &table)?;
+    let [trace, svg] = files(args)?;
     let interrupted = watch_interrupt()?;
-    let mut entries = Vec::new();
-    for strategy in strategies {
-        let mut games = Vec::new();
-        for device in &devices {
-            if !voice.quiet {
-                output::note(&format!("{strategy} on {} …", device.name));
-            }
-            games.push(rules.games(&table, device, &strategy, &interrupted)?);
-        }
-        entries.push(Entry { strategy, games });
-    }
-    if let Some(path) = &args.trace {
-        write_trace(path, &table, &devices, &entries)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    if let Some(path) = &args.svg {
-        std::fs::write(path, picture(args, &devices, &entries))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+    let played = play_all(&mut entries, &rules, &table, &devices, &interrupted, voice.quiet);
+    entries.retain(|entry| !entry.games.is_empty());
+    if entries.is_empty() {
+        return Ok(played.map(|()| Exit::Done)?);
     }
     match voice.json {
-        true => output::result(&summary(args, &table, &rules, &devices, &entries).to_string()),
-        false => output::result(&text(args, &rules, &devices, &entries)),
-    }
-}
-
-fn rules(args: &Bench) -> anyhow::Result<Rules> {
-    let latency = match args.latency.as_str() {
-        "learnt" => Latency::Learnt,
-        "known" => Latency::Known,
-        other => {
-            let text = format!("`{other}` is no class of latency: `learnt` or `known`");
-            return Err(UsageError(text).into());
-        }
+        true => output::result(&summary(args, &table, &rules, &devices, &entries).to_string())?,
+        false => output::result(&text(args, &rules, &devices, &entries))?,
     };
-    if args.queries == 0 || args.seeds == 0 {
-        return Err(UsageError("give at least one query and one seed".to_owned()).into());
+    if let Some(file) = trace {
+        write_trace(file, &table, &devices, &entries).context("cannot write the trace")?;
     }
-    let reference_error = args.reference_error.0;
-    Ok(Rules { latency, queries: args.queries, seeds: args.seeds, reference_error })
+    if let Some(mut file) = svg {
+        let picture = picture(args, &devices, &entries);
+        file.write_all(picture.as_bytes()).context("cannot write the picture")?;
+    }
+    played?;
+    Ok(Exit::Done)
 }
 
+/// Fills the entries; what was played before a failure stays.
+fn play_all(
+    entries: &mut [Entry],
+    rules: &Rules,
+    table: &Table,
+    devices: &[&Device],
+    interrupted: &AtomicBool,
+    quiet: bool,
+) -> Result<(), TableError> {
+    for Entry { strategy, games } in entries {
+        for device in devices {
+            if !quiet {
+                output::note(&format!("{strategy} on {} …", device.name));
+            }
+            games.push(rules.games(table, device, strategy, interrupted)?);
+        }
+    }
+    Ok(())
+}
+
+/// Those asked for, each once, or all.
 fn devices<'a>(args: &Bench, table: &'a Table) -> Result<Vec<&'a Device>, TableError> {
-    match args.device.is_empty() {
-        true => Ok(table.devices.iter().collect()),
-        false => args.device.iter().map(|name| table.device(name)).collect(),
+    if args.device.is_empty() {
+        return Ok(table.devices.iter().collect());
     }
+    let asked = args.device.iter().map(|name| table.device(name));
+    let mut asked: Vec<&Device> = asked.collect::<Result<_, _>>()?;
+    let mut seen = BTreeSet::new();
+    asked.retain(|device| seen.insert(&device.name));
+    Ok(asked)
 }
 
-/// Those asked for, or all that can play.
-fn strategies(args: &Bench, table: &Table) -> Result<Vec<String>, TableError> {
-    let made = |name: &str| search::strategy(name, Settings::default());
+/// Those asked for, each once, or all that can play; nothing is played yet.
+fn strategies(args: &Bench, table: &Table) -> Result<Vec<Entry>, TableError> {
+    let entry = |name: &str| Entry { strategy: name.to_owned(), games: Vec::new() };
     if args.strategy.is_empty() {
         let names = STRATEGIES.iter().map(|(name, _)| *name);
-        let can_play = |name: &&str| {
-            made(name).is_some_and(|s| s.cannot_run_on(table.space.as_ref()).is_none())
-        };
-        return Ok(names.filter(can_play).map(str::to_owned).collect());
+        let can_play = names.filter(|name| tabular::player(name, table).is_ok());
+        return Ok(can_play.map(entry).collect());
     }
-    let known = |name: &String| made(name).is_some();
-    match args.strategy.iter().find(|name| !known(name)) {
-        Some(unknown) => Err(TableError::NoStrategy(unknown.clone())),
-        None => Ok(args.strategy.clone()),
-    }
+    let mut seen = BTreeSet::new();
+    let asked = args.strategy.iter().filter(|name| seen.insert(name.as_str()));
+    asked.map(|name| tabular::player(name, table).map(|_| entry(name))).collect()
+}
+
+/// The files of `--trace` and `--svg`: made before anything is played, so that a slip costs nothing.
+fn files(args: &Bench) -> Result<[Option<File>; 2], UsageError> {
+    let mut taken = vec![args.table.canonicalize().ok()];
+    let mut create = |path: &Option<PathBuf>| {
+        let Some(path) = path else { return Ok(None) };
+        let there = path.canonicalize().ok();
+        if there.is_some() && taken.contains(&there) {
+            let text = format!("`{}` would be overwritten; name another file", path.display());
+            return Err(UsageError(text));
+        }
+        let file = inspect::create(path)?;
+        taken.push(path.canonicalize().ok());
+        Ok(Some(file))
+    };
+    Ok([create(&args.trace)?, create(&args.svg)?])
 }
 
 /// The checkpoints within the games, or else their end.
@@ -130,12 +161,12 @@ fn checkpoints(rules: &Rules) -> Vec<usize> {
 }
 
 fn write_trace(
-    path: &Path,
+    file: File,
     table: &Table,
     devices: &[&Device],
     entries: &[Entry],
-) -> std::io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
+) -> io::Result<()> {
+    let mut file = BufWriter::new(file);
     for entry in entries {
         for (device, games) in devices.iter().zip(&entry.games) {
             for (seed, trace) in games.traces.iter().enumerate() {
@@ -155,11 +186,10 @@ fn write_trace(
 
 fn picture(args: &Bench, devices: &[&Device], entries: &[Entry]) -> String {
     let panels = devices.iter().enumerate().map(|(at, device)| {
-        let curve = |entry: &Entry| RegretCurve {
-            name: entry.strategy.clone(),
-            means: band(&entry.games[at]),
+        let curve = |entry: &Entry| {
+            Some(RegretCurve { name: entry.strategy.clone(), means: band(entry.games.get(at)?) })
         };
-        (device.name.clone(), entries.iter().map(curve).collect())
+        (device.name.clone(), entries.iter().filter_map(curve).collect())
     });
     let title = format!("{}, latency {}", args.benchmark, args.latency);
     regret_svg(&title, &panels.collect::<Vec<_>>())
@@ -197,16 +227,25 @@ fn summary(
         })
     });
     let results: Vec<Value> = results.collect();
-    let paired = pairs(entries).map(|(a, b)| {
+    let whole = whole(devices, entries);
+    let means = whole.iter().map(|(strategy, games)| {
         json!({
-            "a": a.strategy, "b": b.strategy,
-            "difference": by_checkpoint(&|k| Some(difference(&all(a), &all(b), k))),
+            "strategy": strategy,
+            "regret": by_checkpoint(&|k| Some(over_devices(games, k))),
+            "final_regret": by_checkpoint(&|k| final_over_devices(games, k)),
+        })
+    });
+    let paired = pairs(&whole).map(|((a, of_a), (b, of_b))| {
+        json!({
+            "a": a, "b": b,
+            "difference": by_checkpoint(&|k| Some(difference(of_a, of_b, k))),
         })
     });
     json!({
         "schema": "citronade.bench.v1", "benchmark": args.benchmark, "latency": args.latency,
         "seeds": rules.seeds, "queries": rules.queries, "rows": table.len(),
         "reference_error": rules.reference_error, "results": results,
+        "mean": means.collect::<Vec<_>>(),
         "paired": paired.collect::<Vec<_>>(),
     })
 }
@@ -218,52 +257,60 @@ fn simulated(table: &Table, games: &Games) -> Option<f64> {
     Some(rows.map(|&row| seconds[row]).sum::<f64>() / games.traces.len() as f64)
 }
 
-fn pairs(entries: &[Entry]) -> impl Iterator<Item = (&Entry, &Entry)> {
-    (0..entries.len())
-        .flat_map(move |a| (a + 1..entries.len()).map(move |b| (&entries[a], &entries[b])))
+/// A strategy and its games on one device or several.
+type Played<'a> = (&'a str, Vec<&'a Games>);
+
+/// The strategies that have played on all devices.
+fn whole<'a>(devices: &[&Device], entries: &'a [Entry]) -> Vec<Played<'a>> {
+    let whole = entries.iter().filter(|entry| entry.games.len() == devices.len());
+    whole.map(|entry| (entry.strategy.as_str(), entry.games.iter().collect())).collect()
 }
 
-fn all(entry: &Entry) -> Vec<&Games> {
-    entry.games.iter().collect()
+fn pairs<T>(all: &[T]) -> impl Iterator<Item = (&T, &T)> {
+    (0..all.len()).flat_map(move |a| (a + 1..all.len()).map(move |b| (&all[a], &all[b])))
 }
 
 fn text(args: &Bench, rules: &Rules, devices: &[&Device], entries: &[Entry]) -> String {
     let checkpoints = checkpoints(rules);
-    let queries = checkpoints.iter().map(usize::to_string).collect::<Vec<_>>().join(" / ");
+    let (end, before) = checkpoints.split_last().expect("there is a checkpoint");
+    let before: String = before.iter().map(|k| format!("{k} / ")).collect();
     let mut lines = vec![format!(
-        "{}, latency {}, {} seeds: hypervolume regret in % after {queries} queries (95 % interval)",
-        args.benchmark, args.latency, rules.seeds
+        "{}, latency {}, {}: hypervolume regret in % after {before}{} (95 % interval)",
+        args.benchmark,
+        args.latency,
+        plural(rules.seeds as u64, "seed"),
+        plural(*end as u64, "query")
     )];
+    let regret: Regret = |games, k| Some(over_devices(games, k));
     for (at, device) in devices.iter().enumerate() {
-        lines.push(format!("\n{}", device.name));
-        let rows = entries.iter().map(|e| (e.strategy.as_str(), vec![&e.games[at]]));
-        lines.extend(sorted_rows(rows.collect(), &checkpoints));
+        let played = entries.iter().filter_map(|e| Some((&*e.strategy, vec![e.games.get(at)?])));
+        lines.extend(block(&device.name, &played.collect::<Vec<_>>(), regret, &checkpoints));
     }
+    let whole = whole(devices, entries);
+    let mean = "mean over the devices";
     if devices.len() > 1 {
-        lines.push("\nmean over the devices".to_owned());
-        let rows = entries.iter().map(|e| (e.strategy.as_str(), all(e)));
-        lines.extend(sorted_rows(rows.collect(), &checkpoints));
+        lines.extend(block(mean, &whole, regret, &checkpoints));
     }
-    lines.extend(compared(entries, &checkpoints));
+    let title =
+        if devices.len() > 1 { format!("{mean}, final error") } else { "final error".into() };
+    lines.extend(block(&title, &whole, final_over_devices, &checkpoints));
+    lines.extend(compared(&whole, *end));
     lines.join("\n")
 }
 
-/// A row for each strategy, the lowest regret of the end first.
-fn sorted_rows(mut rows: Vec<(&str, Vec<&Games>)>, checkpoints: &[usize]) -> Vec<String> {
-    let end = *checkpoints.last().expect("there is a checkpoint");
-    rows.sort_by(|a, b| overall(&a.1, end).mean.total_cmp(&overall(&b.1, end).mean));
-    let row = |(strategy, games): (&str, Vec<&Games>)| {
-        let cells = checkpoints.iter().map(|&k| cell(overall(&games, k)));
+/// A title and a row for each strategy, the lowest regret of the end first; nothing without rows.
+fn block(title: &str, played: &[Played<'_>], regret: Regret, checkpoints: &[usize]) -> Vec<String> {
+    let row = |(strategy, games): &Played<'_>| {
+        let means = checkpoints.iter().map(|&k| regret(games, k));
+        let means: Vec<Mean> = means.collect::<Option<_>>()?;
         let seconds: f64 = games.iter().map(|g| g.seconds).sum();
-        let figures = cells.collect::<Vec<_>>().join("   ");
-        format!("  {strategy:<22} {figures}   {seconds:>7.1} s")
+        let figures = means.iter().map(|mean| cell(*mean)).collect::<Vec<_>>().join("   ");
+        Some((means.last()?.mean, format!("  {strategy:<22} {figures}   {seconds:>7.1} s")))
     };
-    rows.into_iter().map(row).collect()
-}
-
-/// Mean over devices and seeds; the seeds are what is independent.
-fn overall(games: &[&Games], k: usize) -> Mean {
-    tabular::over_devices(games, k)
+    let mut rows: Vec<(f64, String)> = played.iter().filter_map(row).collect();
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let title = (!rows.is_empty()).then(|| format!("\n{title}"));
+    title.into_iter().chain(rows.into_iter().map(|(_, row)| row)).collect()
 }
 
 fn cell(mean: Mean) -> String {
@@ -273,19 +320,17 @@ fn cell(mean: Mean) -> String {
     }
 }
 
-/// The best against each other, paired by seed.
-fn compared(entries: &[Entry], checkpoints: &[usize]) -> Vec<String> {
-    let end = *checkpoints.last().expect("there is a checkpoint");
-    let regret = |entry: &Entry| overall(&all(entry), end).mean;
-    let best = entries.iter().min_by(|a, b| regret(a).total_cmp(&regret(b)));
-    let Some(best) = best.filter(|_| entries.len() > 1) else { return Vec::new() };
-    let mut lines =
-        vec![format!("\n{} less the others after {end}, paired by seed", best.strategy)];
-    for other in entries.iter().filter(|e| e.strategy != best.strategy) {
-        let paired = difference(&all(best), &all(other), end);
+/// The best against each other after `end` queries, paired by seed.
+fn compared(played: &[Played<'_>], end: usize) -> Vec<String> {
+    let regret = |(_, games): &Played<'_>| over_devices(games, end).mean;
+    let best = played.iter().min_by(|a, b| regret(a).total_cmp(&regret(b)));
+    let Some((best, games)) = best.filter(|_| played.len() > 1) else { return Vec::new() };
+    let mut lines = vec![format!("\n{best} less the others after {end}, paired by seed")];
+    for (other, of_other) in played.iter().filter(|(strategy, _)| strategy != best) {
+        let paired = difference(games, of_other, end);
         let sure = paired.half.is_some_and(|half| paired.mean.abs() > half);
         let said = if sure { "" } else { "   (not larger than its interval)" };
-        lines.push(format!("  {:<22} {}{said}", other.strategy, cell(paired)));
+        lines.push(format!("  {other:<22} {}{said}", cell(paired)));
     }
     lines
 }

@@ -92,13 +92,15 @@ fn add(name: &str, address: &str, like: Option<&str>, json: bool) -> anyhow::Res
     let file = Catalogue::file()?;
     let entry = Catalogue::add(&file, name, &Link::parse(address)?, like)?;
     let (name, file) = (entry.name, file.display().to_string());
-    let checked = check::checked(&name, None);
+    let checked = check::checked(&name, None).map_err(of_device);
     let (state, problem) = match &checked {
         Ok(_) => (State::Ready, None),
         Err(error) => (state_of(error), Some(output::error_text(error))),
     };
     if let Some(problem) = &problem {
-        output::note(&format!("{problem}\n`citronade devices check {name}` tries it again"));
+        output::note(&format!(
+            "{name} was added, but is {state}: {problem}\n`citronade devices check {name}` tries it again"
+        ));
     }
     if json {
         let added =
@@ -107,6 +109,15 @@ fn add(name: &str, address: &str, like: Option<&str>, json: bool) -> anyhow::Res
     }
     let checked = checked.map_or(String::new(), |checked| format!("\n{}", check::text(&checked)));
     output::plain(&format!("{name} is in {file}{checked}"))
+}
+
+/// What is wrong with the device, without what was to be measured there.
+fn of_device(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<MeasureError>() {
+        Ok(MeasureError::Device { source, .. }) => source.into(),
+        Ok(other) => other.into(),
+        Err(error) => error,
+    }
 }
 
 fn state_of(error: &anyhow::Error) -> State {

@@ -103,7 +103,7 @@ fn of_table(error: &TableError) -> Exit {
         TableError::Interrupted => Exit::Interrupted,
         TableError::NoFormat { .. }
         | TableError::NoDevice { .. }
-        | TableError::NoStrategy(_)
+        | TableError::NoStrategy { .. }
         | TableError::TooManyQueries { .. } => Exit::Usage,
         _ => Exit::BadInput,
     }

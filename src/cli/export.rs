@@ -2,7 +2,6 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context;
 use serde_json::json;
 
 use crate::graph::Graph;
@@ -16,6 +15,7 @@ use crate::units::Fraction;
 use crate::units::Micros;
 
 use super::exit::NothingSelected;
+use super::exit::UsageError;
 use super::inspect::write;
 
 /// Writes the ONNX file, the weights, a model card (Markdown and JSON) and a snippet of code with
@@ -36,7 +36,7 @@ pub fn candidate(
         return Err(NothingSelected(text).into());
     };
     fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+        .map_err(|e| UsageError(format!("cannot make the folder `{}`: {e}", folder.display())))?;
     let name = format!("candidate-{id}");
     let as_told = front.members.iter().map(|member| &member.row).find(|row| row.id == id);
     let rows = match as_told {

@@ -1,5 +1,4 @@
 //! `citronade init`: a commented configuration, and a check of the data.
-use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
@@ -12,6 +11,7 @@ use crate::engine::Limit;
 use super::Exit;
 use super::args::Init;
 use super::exit::UsageError;
+use super::inspect;
 use super::output;
 use super::search;
 
@@ -21,7 +21,7 @@ pub fn run(args: &Init, json: bool) -> anyhow::Result<Exit> {
     let data = data::load(&args.data, &options)
         .with_context(|| format!("cannot use the data set `{}`", args.data))?;
     let limits = args.limit.iter().map(|text| {
-        text.parse::<Limit>().map(|limit| limit.to_string()).map_err(|e| UsageError(e.to_string()))
+        text.parse::<Limit>().map(|_| text.as_str()).map_err(|e| UsageError(e.to_string()))
     });
     let limits = limits.collect::<Result<Vec<_>, _>>()?;
     search::say_notes(&data);
@@ -33,8 +33,7 @@ pub fn run(args: &Init, json: bool) -> anyhow::Result<Exit> {
         return Err(UsageError(text).into());
     }
     if !to_stdout {
-        fs::write(&args.out, &text)
-            .with_context(|| format!("cannot write `{}`", args.out.display()))?;
+        inspect::write(&args.out, text.as_bytes())?;
         output::note(&format!("next: citronade search {}", args.out.display()));
     }
     match (json, to_stdout) {
@@ -49,7 +48,7 @@ pub fn run(args: &Init, json: bool) -> anyhow::Result<Exit> {
     }
 }
 
-fn template(data: &str, device: &str, limits: &[String]) -> String {
+fn template(data: &str, device: &str, limits: &[&str]) -> String {
     let quoted: Vec<String> = limits.iter().map(|limit| format!("{limit:?}")).collect();
     format!(
         r#"# What is searched for. Every line has its default; delete what you do not change.
@@ -71,7 +70,8 @@ seconds = 300
 # epochs = 300
 
 [search]
-strategy = "lemonade"         # or random, the baseline
+strategy = "lemonade"         # `citronade strategies` lists them; random is the baseline
+space = "morphism"            # `citronade spaces` lists them
 acceptance = "surrogate"      # or density, as in the paper
 inherit = true                # children have their parent's weights
 children = 64                 # structures made in a generation
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_template_is_a_valid_configuration_of_less_than_forty_lines() {
-        let text = template("digits", "local", &["latency<=8000us".to_owned()]);
+        let text = template("digits", "local", &["latency<=8ms"]);
         let config = RunConfig::from_toml(&text).unwrap();
         config.validate().unwrap();
         assert_eq!(config.limits.len(), 1);

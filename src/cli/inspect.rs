@@ -1,8 +1,9 @@
 //! Commands that read a store: `front`, `show`, `export`, `report`, `gc`.
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
-use std::path::PathBuf;
 
 use anyhow::Context;
 use serde_json::json;
@@ -259,6 +260,8 @@ pub fn report(args: &args::Report, json: bool) -> anyhow::Result<Exit> {
 
 /// `citronade gc`.
 pub fn gc(args: &args::Gc, json: bool) -> anyhow::Result<Exit> {
+    // Only looking makes no store where there is none.
+    open(&args.store)?;
     let mut store = Store::open(&args.store)
         .with_context(|| format!("cannot open the store `{}`", args.store.display()))?;
     let removed = store.gc()?;
@@ -312,7 +315,9 @@ fn show_front(store: &Path, reader: &Reader, told: &RunReport, json: bool) -> an
     };
     output::note(&format!("report       {}", page.display()));
     output::note(&format!("picture      {}", picture.display()));
-    output::note(&format!("ONNX files   {}", folder.display()));
+    if !front.members.is_empty() {
+        output::note(&format!("ONNX files   {}", folder.display()));
+    }
     if let Some(knee) = front.knee {
         output::note(&format!("its knee     citronade show {knee}{}", store_flag(store)));
     }
@@ -344,6 +349,11 @@ fn compact(text: &str) -> String {
 }
 
 /// Writes a file, naming it if that fails.
-pub fn write(path: &PathBuf, bytes: &[u8]) -> anyhow::Result<()> {
-    fs::write(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
+pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    create(path)?.write_all(bytes).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// A file that the user names, empty.
+pub fn create(path: &Path) -> Result<File, UsageError> {
+    File::create(path).map_err(|e| UsageError(format!("cannot write `{}`: {e}", path.display())))
 }

@@ -5,6 +5,7 @@ use crate::data;
 use crate::morphism;
 use crate::morphism::Exactness;
 use crate::search::STRATEGIES;
+use crate::search::VARIANTS;
 
 use super::Exit;
 use super::output;
@@ -23,11 +24,11 @@ pub fn datasets(json: bool) -> anyhow::Result<Exit> {
     list(rows.collect(), json)
 }
 
-/// `citronade strategies`.
+/// `citronade strategies`, their variants at the end.
 pub fn strategies(json: bool) -> anyhow::Result<Exit> {
-    let rows = STRATEGIES
-        .iter()
-        .map(|(name, about)| (*name, (*about).to_owned(), json!({"name": name, "about": about})));
+    let all = STRATEGIES.iter().chain(VARIANTS);
+    let rows =
+        all.map(|&(name, about)| (name, about.to_owned(), json!({"name": name, "about": about})));
     list(rows.collect(), json)
 }
 
@@ -49,7 +50,7 @@ pub fn morphisms(json: bool) -> anyhow::Result<Exit> {
 pub fn list(rows: Vec<(&str, String, serde_json::Value)>, json: bool) -> anyhow::Result<Exit> {
     let lines = rows.iter().map(|(name, about, value)| match json {
         true => value.to_string(),
-        false => format!("{name:<18} {about}"),
+        false => format!("{name:<22} {about}"),
     });
     output::result(&lines.collect::<Vec<_>>().join("\n"))
 }

@@ -43,13 +43,13 @@ fn printable(text: &str) -> String {
 
 /// Writes an error with its causes and the way out.
 pub fn error(error: &anyhow::Error) {
-    note(&error_text(error));
+    note(&format!("error: {}", error_text(error)));
 }
 
-/// What is printed for an error: what, why, way out.
+/// What is said of an error: what, why, way out.
 pub fn error_text(error: &anyhow::Error) -> String {
-    let mut text = format!("error: {error}");
-    let mut said = error.to_string();
+    let mut text = error.to_string();
+    let mut said = text.clone();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         if !said.contains(&cause) {

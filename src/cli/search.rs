@@ -1,13 +1,13 @@
 //! `citronade search`.
 use std::fs;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
+use serde_json::Value;
 use serde_json::json;
 
 use crate::data;
@@ -16,6 +16,7 @@ use crate::data::Samples;
 use crate::device::Entry;
 use crate::device::Profile;
 use crate::device::Transport;
+use crate::engine;
 use crate::engine::Budget;
 use crate::engine::ConfigError;
 use crate::engine::DeviceNames;
@@ -65,9 +66,6 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     if args.dry_run {
         return dry_run(&args, &config, earlier.as_ref(), voice.json);
     }
-    let DeviceNames(names) = &config.device;
-    let connected = names.iter().map(|name| devices::connect(name, args.agent.clone()));
-    let connected: Vec<_> = connected.collect::<Result<_, _>>()?;
     let interrupted = watch_interrupt()?;
     // A store that another search writes to is found out before its measurements are disturbed.
     let held = args.store.exists().then(|| open_store(&args.store)).transpose()?;
@@ -75,7 +73,9 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
         output::note(&format!("reading {}, then weighing the runtime", config.data));
     }
     let data = load(&config)?;
-    say_notes(&data);
+    let DeviceNames(names) = &config.device;
+    let connected = names.iter().map(|name| devices::connect(name, args.agent.clone()));
+    let connected: Vec<_> = connected.collect::<Result<_, _>>()?;
     let folder = tempfile::tempdir().context("cannot make a folder for models to be measured")?;
     let gauges = gauges(&connected, &args, &config, earlier.as_ref(), folder.path())?;
     // A new one is made last, so that a slip leaves none behind.
@@ -246,18 +246,29 @@ fn continued(args: &Search, run: &RunRecord) -> anyhow::Result<RunConfig> {
         serde_json::to_value(RunConfig { budget: Budget::default(), ..config.clone() })
             .expect("a configuration is plain data")
     };
-    let (was, is) = (plain(&stored), plain(&asked));
-    let keys = was.as_object().into_iter().flat_map(|map| map.keys());
-    let changed: Vec<&str> = keys.filter(|k| was[*k] != is[*k]).map(String::as_str).collect();
+    let changed = changed(&plain(&stored), &plain(&asked));
     if !changed.is_empty() {
         let text = format!(
-            "the run in `{}` has another {}; add --new to start a new run, or name another --store",
+            "the run in `{}` differs in {}; add --new to start a new run, or name another --store",
             args.store.display(),
             changed.join(", ")
         );
         return Err(UsageError(text).into());
     }
     Ok(asked)
+}
+
+/// The keys whose values differ, those of tables with the table's name: `search.strategy`.
+fn changed(was: &Value, is: &Value) -> Vec<String> {
+    let keys = was.as_object().into_iter().flatten();
+    let changed = keys.filter(|(key, was)| **was != is[*key]).map(|(key, was)| {
+        let within = self::changed(was, &is[key]);
+        match within.is_empty() {
+            true => vec![key.clone()],
+            false => within.iter().map(|inner| format!("{key}.{inner}")).collect(),
+        }
+    });
+    changed.flatten().collect()
 }
 
 fn read_config(path: &Path) -> anyhow::Result<RunConfig> {
@@ -315,9 +326,13 @@ fn apply(args: &Search, config: &mut RunConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The data of the configuration, if its strategy can search on them.
 fn load(config: &RunConfig) -> anyhow::Result<DataSet> {
-    data::load(&config.data, &config.split)
-        .with_context(|| format!("cannot use the data set `{}`", config.data))
+    let data = data::load(&config.data, &config.split)
+        .with_context(|| format!("cannot use the data set `{}`", config.data))?;
+    say_notes(&data);
+    engine::space_of(config, &data)?;
+    Ok(data)
 }
 
 fn open_store(path: &Path) -> anyhow::Result<Store> {
@@ -430,12 +445,11 @@ fn finish(
     inspect::after_search(&args.store, json)
 }
 
-fn write_reference(store: &Path, path: &PathBuf) -> anyhow::Result<()> {
+fn write_reference(store: &Path, path: &Path) -> anyhow::Result<()> {
     let run = inspect::open(store)?.newest_run()?;
     let devices = run.map(|run| run.devices).unwrap_or_default();
     if let Some(reference) = devices.into_iter().find_map(|device| device.reference) {
-        fs::write(path, reference)
-            .with_context(|| format!("cannot write the reference `{}`", path.display()))?;
+        inspect::write(path, reference.as_bytes())?;
     }
     Ok(())
 }
@@ -455,7 +469,6 @@ fn dry_run(
     json: bool,
 ) -> anyhow::Result<Exit> {
     let data = load(config)?;
-    say_notes(&data);
     if json {
         let mut said = data_json(&data);
         said["store"] = json!(args.store);

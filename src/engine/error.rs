@@ -72,9 +72,7 @@ impl EngineError {
                 "`citronade doctor` looks at the runner; change the configuration and start anew \
                  with --new",
             ),
-            EngineError::CannotSearch(_) => {
-                Some("give another with --strategy or --space, and start anew with --new")
-            }
+            EngineError::CannotSearch(_) => Some("give another with --strategy or --space"),
             EngineError::Store(error) => error.hint(),
             EngineError::Measure(error) => error.hint(),
             EngineError::InterruptedWhilePaused

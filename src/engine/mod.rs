@@ -57,6 +57,7 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::data::DataSet;
 use crate::graph::Graph;
 use crate::graph::Network;
 use crate::measure::Verdict;
@@ -168,7 +169,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`EngineError`] if the store cannot be read.
+    /// [`EngineError`] if the store cannot be read; as [`space_of`].
     pub fn start(parts: Parts) -> Result<Engine, EngineError> {
         let Parts { config, run, store, material, trainer, gauges, interrupted, keep_blobs } =
             parts;
@@ -177,6 +178,7 @@ impl Engine {
             json.map(serde_json::from_str).transpose().map_err(EngineError::Reference)
         });
         let mut state = State::new(&config, references.collect::<Result<_, _>>()?);
+        let space = space_of(&config, &material.data)?;
         let mut strategy = strategy(&config);
         for record in store.reader()?.records(&run.id)? {
             state.apply(&record);
@@ -184,18 +186,10 @@ impl Engine {
                 tell(strategy.as_mut(), &state, &told.candidates);
             }
         }
-        let data = &material.data;
-        let made =
-            space::by_name(&config.search.space, data.shape, data.classes.len(), data.train.len());
-        let space = made.expect("a valid configuration has one");
-        if let Some(reason) = strategy.cannot_run_on(space.as_ref()) {
-            let text = format!("{} cannot search in {}: {reason}", strategy.name(), space.name());
-            return Err(EngineError::CannotSearch(text));
-        }
         let seeds: Vec<Graph> =
             space.starts().iter().filter_map(|start| space.build(start)).collect();
         let largest_seed = seeds.iter().map(|seed| seed.cost().macs.0).max().unwrap_or(0);
-        let scale = Scale { images: data.train.len(), largest_seed };
+        let scale = Scale { images: material.data.train.len(), largest_seed };
         let stop_lanes = Arc::new(AtomicBool::new(false));
         let n = lanes(&config);
         let lanes = Lanes::start(gauges, trainer.clone(), material.clone(), n, stop_lanes.clone());
@@ -320,6 +314,24 @@ impl Engine {
         let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
         rng.set_stream(number);
         rng
+    }
+}
+
+/// The space of a valid configuration, for its data.
+///
+/// # Errors
+///
+/// [`EngineError::CannotSearch`] if its strategy can do nothing there.
+pub fn space_of(config: &RunConfig, data: &DataSet) -> Result<Arc<dyn Space>, EngineError> {
+    let name = &config.search.space;
+    let space = space::by_name(name, data.shape, data.classes.len(), data.train.len());
+    let (space, strategy) = (space.expect("a valid configuration has one"), strategy(config));
+    match strategy.cannot_run_on(space.as_ref()) {
+        Some(reason) => {
+            let text = format!("{} cannot search in {}: {reason}", strategy.name(), space.name());
+            Err(EngineError::CannotSearch(text))
+        }
+        None => Ok(space),
     }
 }
 

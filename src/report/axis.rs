@@ -11,6 +11,8 @@ pub(super) struct Axis {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scale {
     Linear,
+    /// As linear, of what is counted.
+    Whole,
     Logarithmic,
 }
 
@@ -53,7 +55,7 @@ impl Axis {
     /// Share of the way from low to high; outside of `0.0..=1.0` for values outside.
     pub fn share(&self, value: f64) -> f64 {
         match self.scale {
-            Scale::Linear => (value - self.low) / (self.high - self.low),
+            Scale::Linear | Scale::Whole => (value - self.low) / (self.high - self.low),
             Scale::Logarithmic => {
                 (value.max(f64::MIN_POSITIVE) / self.low).ln() / (self.high / self.low).ln()
             }
@@ -68,11 +70,12 @@ impl Axis {
     /// Round values along it, about `most` at the most.
     pub fn ticks(&self, most: usize) -> Vec<f64> {
         match self.scale {
-            Scale::Linear => self.even_ticks(most),
+            Scale::Linear => self.even_ticks(most, 0.0),
+            Scale::Whole => self.even_ticks(most, 1.0),
             Scale::Logarithmic => {
                 let choices = MANTISSAS.map(|mantissas| self.decade_ticks(mantissas));
                 let fitting = choices.into_iter().rev().find(|ticks| ticks.len() <= most);
-                fitting.filter(|t| t.len() > 2).unwrap_or_else(|| self.even_ticks(most))
+                fitting.filter(|t| t.len() > 2).unwrap_or_else(|| self.even_ticks(most, 0.0))
             }
         }
     }
@@ -84,12 +87,12 @@ impl Axis {
         all.filter(|tick| self.holds(*tick)).collect()
     }
 
-    /// Multiples of 1, 2 or 5 times a power of ten.
-    fn even_ticks(&self, most: usize) -> Vec<f64> {
+    /// Multiples of 1, 2 or 5 times a power of ten, at least `least` apart.
+    fn even_ticks(&self, most: usize, least: f64) -> Vec<f64> {
         let rough = (self.high - self.low) / most as f64;
         let decade = 10.0_f64.powf(rough.log10().floor());
         let steps = [1.0, 2.0, 5.0, 10.0].map(|m| m * decade);
-        let step = steps.into_iter().find(|s| *s >= rough).unwrap_or(10.0 * decade);
+        let step = steps.into_iter().find(|s| *s >= rough).unwrap_or(10.0 * decade).max(least);
         let first = (self.low / step).ceil() as i64;
         let last = (self.high / step).floor() as i64;
         (first..=last).map(|i| i as f64 * step).collect()
@@ -118,6 +121,7 @@ mod tests {
         check_ticks(&logarithmic(49.0, 66.0), &[50.0, 55.0, 60.0, 65.0]);
         let linear = Axis { low: 0.25, high: 1.1, scale: Scale::Linear };
         check_ticks(&linear, &[0.4, 0.6, 0.8, 1.0]);
+        check_ticks(&Axis { low: 1.0, high: 3.0, scale: Scale::Whole }, &[1.0, 2.0, 3.0]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Regret of strategies against queries.
 use super::axis::Axis;
+use super::axis::Scale;
 use super::chart::Labels;
 use super::chart::Plane;
-use super::chart::line;
 use super::chart::scene;
 use super::chart::text;
 use super::scene::Anchor;
+use super::scene::FAMILIES;
 use super::scene::Item;
 use super::scene::Point;
 use super::scene::Role;
@@ -45,7 +46,7 @@ pub fn regret_svg(title: &str, panels: &[(String, Vec<RegretCurve>)]) -> String 
 fn panel(device: &str, curves: &[RegretCurve]) -> Vec<Item> {
     let queries = curves.iter().map(|c| c.means.len()).max().unwrap_or(1);
     let values = curves.iter().flat_map(|c| &c.means).map(|[mean, _]| mean.max(LEAST));
-    let x = Axis { low: 1.0, high: (queries as f64).max(2.0), ..Axis::from_zero([].into_iter()) };
+    let x = Axis { low: 1.0, high: (queries as f64).max(2.0), scale: Scale::Whole };
     let plane = Plane::new(x, Axis::around(values), PANEL, 28.0);
     let labels = Labels {
         x: "queries",
@@ -60,9 +61,14 @@ fn panel(device: &str, curves: &[RegretCurve]) -> Vec<Item> {
         items.push(Item::Band { points, role: Role::Family(at), opacity: 0.13 });
     }
     for (at, curve) in curves.iter().enumerate() {
-        items.push(line(edge(&plane, curve, 0.0), Role::Family(at), 1.8));
+        let role = Role::Family(at);
+        // Colours come back.
+        let dashed = at >= FAMILIES;
+        let draw = |points| Item::Line { points, role, width: 1.8, opacity: 1.0, dashed };
         let [x, y] = [plane.left + plane.width - 8.0, plane.top + 16.0 + 15.0 * at as f64];
-        items.push(text([x, y], curve.name.clone(), 11.0, Role::Family(at), Anchor::End));
+        items.push(draw(edge(&plane, curve, 0.0)));
+        items.push(draw(vec![[x - 24.0, y - 4.0], [x, y - 4.0]]));
+        items.push(text([x - 29.0, y], curve.name.clone(), 11.0, role, Anchor::End));
     }
     let above = [plane.left, 18.0];
     items.push(text(above, device.to_owned(), 13.0, Role::Ink, Anchor::Start));

@@ -80,9 +80,13 @@ pub(super) enum Anchor {
     End,
 }
 
+/// Colours of families.
+pub(super) const FAMILIES: usize = 6;
+
 /// Of families: the palette of Okabe and Ito, *Color Universal Design*, 2008, without black and
 /// yellow; told apart in every common kind of colour blindness.
-const FAMILIES: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+const COLOURS: [&str; FAMILIES] =
+    ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 
 impl Role {
     /// On white paper.
@@ -95,7 +99,7 @@ impl Role {
             Role::Grid => "#e3e6ea",
             Role::Limit => "#b42318",
             Role::Accent => "#0072b2",
-            Role::Family(n) => FAMILIES[colour_of(n)],
+            Role::Family(n) => COLOURS[colour_of(n)],
         }
     }
 
@@ -116,7 +120,7 @@ impl Role {
 
 /// Past six families shapes come back with other colours.
 pub(super) fn colour_of(family: usize) -> usize {
-    (family + family / FAMILIES.len()) % FAMILIES.len()
+    (family + family / FAMILIES) % FAMILIES
 }
 
 impl Shape {

@@ -3,12 +3,12 @@ use crate::pareto::Objective;
 use crate::units::Bytes;
 use crate::units::Fraction;
 use crate::units::Macs;
+use crate::units::plural;
 
 use super::Candidate;
 use super::Front;
 use super::text::GLYPHS;
 use super::text::clean;
-use super::text::plural;
 use super::text::short;
 use super::text::span;
 

@@ -55,12 +55,6 @@ pub(super) fn short(quantity: &str) -> String {
     if unit.is_empty() { number.to_owned() } else { format!("{number} {unit}") }
 }
 
-/// `1 thread`, `2 threads`.
-pub(super) fn plural(count: u64, one: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{count} {one}{ending}")
-}
-
 /// Seconds as a person says them: `41 s`, `12 min`, `3.4 h`.
 pub(super) fn duration(seconds: f64) -> String {
     match seconds {

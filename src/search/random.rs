@@ -1,6 +1,8 @@
 //! The baseline: random architectures of the space, trained from scratch.
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use crate::space::Architecture;
 use crate::space::Identity;
 
 use super::Evaluated;
@@ -35,7 +37,8 @@ pub(super) fn fill(batch: &mut Batch<'_>, situation: &Situation<'_>, rng: &mut C
     fill_to(batch, situation, 0, rng);
 }
 
-/// The same until there is no more than `room` left.
+/// The same until there is no more than `room` left; what drawing does not find, because nearly all is
+/// known, is looked up where that can be.
 pub(super) fn fill_to(
     batch: &mut Batch<'_>,
     situation: &Situation<'_>,
@@ -44,9 +47,19 @@ pub(super) fn fill_to(
 ) {
     for _ in 0..TRIES * situation.room {
         if batch.room() <= room {
-            break;
+            return;
         }
         batch.offer(situation.space.sample(rng), None);
+    }
+    let all = situation.space.all().unwrap_or_default().iter();
+    let is_new = |architecture: &&Architecture| !situation.known.contains(&architecture.identity());
+    let mut left: Vec<&Architecture> = all.filter(is_new).collect();
+    left.shuffle(rng);
+    for architecture in left {
+        if batch.room() <= room {
+            return;
+        }
+        batch.offer(architecture.clone(), None);
     }
 }
 

@@ -8,6 +8,7 @@ use crate::space::Choices;
 use crate::space::Edge;
 use crate::space::Label;
 use crate::space::Sketch;
+use crate::units::plural;
 
 /// What separates decisions in a cell of a table; without any of these each character is one.
 const SEPARATORS: [char; 7] = [',', '-', '|', ';', ':', '_', ' '];
@@ -26,18 +27,19 @@ pub(super) struct Categorical {
 }
 
 impl Categorical {
-    /// The space that has all of these texts; else the line, the first being 2, and what is wrong.
+    /// The space that has all of these texts, each with its line; else the line, and what is wrong.
     pub(super) fn of<'a>(
-        texts: impl Iterator<Item = &'a str> + Clone,
+        texts: impl Iterator<Item = (usize, &'a str)> + Clone,
     ) -> Result<Categorical, (usize, String)> {
-        let first = texts.clone().next().unwrap_or_default().trim_matches(BRACKETS);
+        let first = texts.clone().next().map_or("", |(_, text)| text).trim_matches(BRACKETS);
         let separator = SEPARATORS.into_iter().find(|s| first.trim_matches(*s).contains(*s));
         let decisions = split(first, separator).len();
         let mut words = BTreeSet::new();
-        for (text, line) in texts.zip(2..) {
+        for (line, text) in texts {
             let parts = split(text, separator);
             if parts.len() != decisions {
-                let reason = format!("{} choices where the first row has {decisions}", parts.len());
+                let found = plural(parts.len() as u64, "choice");
+                let reason = format!("{found} where the first row has {decisions}");
                 return Err((line, reason));
             }
             words.extend(parts.into_iter().map(|word| (word.parse::<u64>().ok(), word)));

@@ -1,6 +1,8 @@
 //! What is wrong with a table, or with what is asked of it.
 use std::path::PathBuf;
 
+use crate::units::plural;
+
 /// Names the row and the column, and what would do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -12,6 +14,12 @@ pub enum TableError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// A file in another encoding.
+    #[error("line {line} is not UTF-8 text: save the table as UTF-8")]
+    NotText {
+        /// Counted from 1.
+        line: usize,
     },
     /// A format that there is not.
     #[error("there is no benchmark `{found}`; there are {known}")]
@@ -29,6 +37,17 @@ pub enum TableError {
         /// What there is.
         known: String,
     },
+    /// A column of which nobody knows whether more is better.
+    #[error("the name of column `{0}` should say either error (`err`) or accuracy (`acc`, `perf`)")]
+    Unclear(String),
+    /// Two columns, or the latencies of two devices, of one name.
+    #[error("the table has two {what} called `{name}`")]
+    SameName {
+        /// Columns or devices.
+        what: &'static str,
+        /// Their name.
+        name: String,
+    },
     /// A device without a column.
     #[error("the table has no latencies of `{found}`; it has those of {known}")]
     NoDevice {
@@ -41,9 +60,9 @@ pub enum TableError {
     #[error("the table has no rows")]
     Empty,
     /// A line with too few or too many cells.
-    #[error("line {line} has {found} cells where the header has {wanted}")]
+    #[error("line {line} has {} where the header has {wanted}", plural(*found as u64, "cell"))]
     Cells {
-        /// Counted from 1, the header.
+        /// Counted from 1.
         line: usize,
         /// How many it has.
         found: usize,
@@ -53,7 +72,7 @@ pub enum TableError {
     /// A cell that is no number, or not a sensible one.
     #[error("line {line}, column `{column}`: `{found}` is not {wanted}")]
     Value {
-        /// Counted from 1, the header.
+        /// Counted from 1.
         line: usize,
         /// Name of the column.
         column: String,
@@ -65,7 +84,7 @@ pub enum TableError {
     /// Choices that the space does not have.
     #[error("line {line}, column `{column}`: {reason}")]
     Choices {
-        /// Counted from 1, the header.
+        /// Counted from 1.
         line: usize,
         /// Name of the column.
         column: String,
@@ -75,7 +94,7 @@ pub enum TableError {
     /// The same index or the same choices twice.
     #[error("line {line} has the same {what} as line {first}: {found}")]
     Twice {
-        /// Counted from 1, the header.
+        /// Counted from 1.
         line: usize,
         /// Where it was first.
         first: usize,
@@ -99,7 +118,7 @@ pub enum TableError {
         missing: String,
     },
     /// More queries than rows.
-    #[error("{queries} queries are more than the {rows} rows of the table")]
+    #[error("{} are more than the {} of the table", plural(*queries as u64, "query"), plural(*rows as u64, "row"))]
     TooManyQueries {
         /// Asked for.
         queries: usize,
@@ -108,15 +127,22 @@ pub enum TableError {
     },
     /// No architecture that counts.
     #[error(
-        "no row has an error below the reference of {reference}: give another with --reference-error"
+        "no row has {what} below the reference of {reference}: give another with --reference-error"
     )]
     NothingBelowReference {
+        /// Which error.
+        what: &'static str,
         /// As a share.
         reference: f64,
     },
     /// A strategy that there is not.
-    #[error("there is no strategy `{0}` (`citronade strategies` lists them)")]
-    NoStrategy(String),
+    #[error("there is no strategy `{found}`; there are {known}")]
+    NoStrategy {
+        /// What was asked for.
+        found: String,
+        /// What there is.
+        known: String,
+    },
     /// Somebody wanted it to end.
     #[error("interrupted")]
     Interrupted,
@@ -129,7 +155,7 @@ pub enum TableError {
         reason: String,
     },
     /// A strategy that is out of proposals.
-    #[error("{strategy} has no more proposals after {queries} queries")]
+    #[error("{strategy} has no more proposals after {}", plural(*queries as u64, "query"))]
     Stuck {
         /// Which.
         strategy: &'static str,

@@ -16,6 +16,7 @@ pub use play::Latency;
 pub use play::Task;
 pub use play::Trace;
 pub use play::play;
+pub use play::player;
 pub use read::Columns;
 pub use read::FORMATS;
 pub use read::Format;
@@ -28,9 +29,12 @@ pub use space::TableSpace;
 pub use tournament::Games;
 pub use tournament::Rules;
 pub use tournament::difference;
+pub use tournament::final_over_devices;
 pub use tournament::over_devices;
 
 use std::sync::Arc;
+
+use crate::units::names_for;
 
 /// A recorded benchmark.
 #[derive(Clone, Debug)]
@@ -54,7 +58,7 @@ pub struct Table {
 pub struct Device {
     /// Name of the column without `lat_`.
     pub name: String,
-    /// Positive, in the table's unit; by row.
+    /// In the table's unit, from 1e-12 to 1e12; by row.
     pub latency: Vec<f64>,
 }
 
@@ -67,9 +71,10 @@ impl Table {
     pub fn device(&self, name: &str) -> Result<&Device, TableError> {
         let short = name.strip_prefix("lat_").unwrap_or(name);
         let found = self.devices.iter().find(|device| device.name == short);
+        let names = || self.devices.iter().map(|d| d.name.as_str()).collect::<Vec<_>>();
         found.ok_or_else(|| TableError::NoDevice {
             found: name.to_owned(),
-            known: self.devices.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(", "),
+            known: names_for(short, &names()),
         })
     }
 

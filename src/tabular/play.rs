@@ -7,13 +7,18 @@ use rand_chacha::ChaCha8Rng;
 use crate::pareto::Objective;
 use crate::pareto::Reference;
 use crate::pareto::dominates;
+use crate::search;
 use crate::search::Costs;
 use crate::search::Evaluated;
 use crate::search::Parent;
+use crate::search::STRATEGIES;
+use crate::search::Settings;
 use crate::search::Situation;
 use crate::search::Strategy;
+use crate::search::VARIANTS;
 use crate::space::Architecture;
 use crate::space::Identity;
+use crate::units::names_for;
 
 use super::Course;
 use super::Device;
@@ -57,19 +62,32 @@ pub struct Trace {
 /// Empty generations in a row after which a strategy is out of proposals.
 const PATIENCE: usize = 10;
 
-/// How far below the reference a latency is still told apart: nothing a table could have is beyond.
+/// How far below the reference a latency is still told apart.
 const SPAN: f64 = 1e9;
+
+/// The strategy of this name, for a game on the table.
+///
+/// # Errors
+///
+/// [`TableError::NoStrategy`]; [`TableError::CannotPlay`] on this space.
+pub fn player(name: &str, table: &Table) -> Result<Box<dyn Strategy>, TableError> {
+    let known = STRATEGIES.iter().chain(VARIANTS).map(|(name, _)| *name);
+    let strategy = search::strategy(name, Settings::default()).ok_or_else(|| {
+        let known = names_for(name, &known.collect::<Vec<_>>());
+        TableError::NoStrategy { found: name.to_owned(), known }
+    })?;
+    match strategy.cannot_run_on(table.space.as_ref()) {
+        Some(reason) => Err(TableError::CannotPlay { strategy: strategy.name(), reason }),
+        None => Ok(strategy),
+    }
+}
 
 /// Plays one game. The same seed gives the same trace; nothing is carried from one to the next.
 ///
 /// # Errors
 ///
-/// [`TableError::CannotPlay`] on this space; [`TableError::Stuck`] if the strategy has no more
-/// proposals.
+/// [`TableError::Stuck`] if the strategy has no more proposals.
 pub fn play(task: &Task<'_>, strategy: &mut dyn Strategy, seed: u64) -> Result<Trace, TableError> {
-    if let Some(reason) = strategy.cannot_run_on(task.table.space.as_ref()) {
-        return Err(TableError::CannotPlay { strategy: strategy.name(), reason });
-    }
     let mut game = Game::new(task);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut empty = 0;

@@ -1,12 +1,15 @@
 //! Reading tables: comma-separated, a header; cells may be quoted.
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
+use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::space::ChoiceSpace;
 use crate::space::Choices;
 use crate::space::Nb201;
+use crate::units::names_for;
 
 use super::Device;
 use super::Table;
@@ -95,25 +98,26 @@ pub struct Columns {
 pub fn format(name: &str) -> Result<&'static Format, TableError> {
     FORMATS.iter().find(|format| format.name == name).ok_or_else(|| TableError::NoFormat {
         found: name.to_owned(),
-        known: FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", "),
+        known: names_for(name, &FORMATS.iter().map(|f| f.name).collect::<Vec<_>>()),
     })
 }
 
 /// Reads a table.
 ///
-/// Columns of errors may hold errors or accuracies (names with `acc` or `perf`), shares or percent (if
-/// one is above 1.5); where none has a usual name, the only one whose name says error or accuracy. Columns of
+/// Columns of errors hold errors (names with `err`) or accuracies (names with `acc` or `perf`, in whatever
+/// case), as shares, or in percent if any value of what a query returns and what there is in the end is
+/// above 1; where none has a usual name, the only one whose name says error or accuracy. Columns of
 /// latencies are `latency`, those that begin with `lat_`, and those that are asked for. Free for
 /// every architecture are the columns `params` (also `parameters`, `params_m`) and `macs` (also
-/// `flops`). `train_s` (also `train_time`) are seconds of training.
+/// `flops`). `train_s` (also `train_time`) are seconds of training. Blank lines are passed over.
 ///
 /// # Errors
 ///
 /// [`TableError`] with line and column.
 pub fn read(path: &Path, format: &Format, columns: &Columns) -> Result<Table, TableError> {
     let io = |source| TableError::Io { path: path.to_owned(), source };
-    let text = fs::read_to_string(path).map_err(io)?;
-    let sheet = Sheet::read(&text)?;
+    let bytes = fs::read(path).map_err(io)?;
+    let sheet = Sheet::read(text(&bytes)?)?;
     let index_at = sheet.first_of(format.index)?;
     let index = sheet.parsed(index_at, "a whole number", |text| text.parse::<u64>().ok())?;
     sheet.differ("index", &index, |n| n.to_string())?;
@@ -122,14 +126,16 @@ pub fn read(path: &Path, format: &Format, columns: &Columns) -> Result<Table, Ta
     if let Kind::Nb201 = format.space {
         all_there(space.as_ref(), &rows)?;
     }
-    let error = match &columns.error {
-        Some(name) => sheet.errors(sheet.column(name)?)?,
-        None => sheet.errors(sheet.error_column(format)?)?,
+    let error_at = match &columns.error {
+        Some(name) => sheet.column(name)?,
+        None => sheet.error_column(format, &columns.devices)?,
     };
-    let final_error = match &columns.final_error {
-        Some(name) => Some(sheet.errors(sheet.column(name)?)?),
-        None => sheet.any_of(format.final_error).map(|at| sheet.errors(at)).transpose()?,
+    let final_at = match &columns.final_error {
+        Some(name) => Some(sheet.column(name)?),
+        None => sheet.any_of(format.final_error),
     };
+    let columns_of_errors: Vec<usize> = iter::once(error_at).chain(final_at).collect();
+    let mut errors = sheet.errors(&columns_of_errors)?.into_iter();
     let devices = sheet.devices(&columns.devices)?;
     let seconds = sheet.any_of(&["train_s", "train_time", "train_seconds"]);
     let seconds = seconds.map(|at| sheet.numbers(at, "a number of at least 0", |x| x >= 0.0));
@@ -137,8 +143,8 @@ pub fn read(path: &Path, format: &Format, columns: &Columns) -> Result<Table, Ta
     Ok(Table {
         space: Arc::new(TableSpace::new(space, rows, costs)),
         index,
-        error,
-        final_error,
+        error: errors.next().expect("one for each column"),
+        final_error: errors.next(),
         devices,
         seconds: seconds.transpose()?,
     })
@@ -150,7 +156,7 @@ fn all_there(space: &dyn ChoiceSpace, rows: &[Choices]) -> Result<(), TableError
     if rows.len() == wanted {
         return Ok(());
     }
-    let there: std::collections::BTreeSet<&Choices> = rows.iter().collect();
+    let there: BTreeSet<&Choices> = rows.iter().collect();
     let members = (0..wanted).map(|n| nth(space.options(), n));
     let missing = members.into_iter().find(|choices| !there.contains(choices));
     let missing = missing.map_or(String::new(), |choices| space.text(&choices));
@@ -172,6 +178,16 @@ fn nth(options: &[usize], mut n: usize) -> Choices {
     choices
 }
 
+/// What is written in the bytes of a file.
+fn text(bytes: &[u8]) -> Result<&str, TableError> {
+    let text = str::from_utf8(bytes).map_err(|error| {
+        let before = &bytes[..error.valid_up_to()];
+        TableError::NotText { line: 1 + before.iter().filter(|byte| **byte == b'\n').count() }
+    })?;
+    // Spreadsheets begin with a mark of the byte order.
+    Ok(text.trim_start_matches('\u{feff}'))
+}
+
 /// The cells of a line; a comma between double quotes belongs to its cell.
 fn cells(line: &str) -> Vec<&str> {
     let mut is_quoted = false;
@@ -185,18 +201,21 @@ fn cells(line: &str) -> Vec<&str> {
 /// Cells by line and column.
 struct Sheet<'a> {
     header: Vec<&'a str>,
-    lines: Vec<Vec<&'a str>>,
+    /// Each with its number, counted from 1.
+    lines: Vec<(usize, Vec<&'a str>)>,
 }
 
 impl<'a> Sheet<'a> {
     fn read(text: &'a str) -> Result<Sheet<'a>, TableError> {
-        let mut lines = text.lines().map(cells);
-        let header: Vec<&str> = lines.next().unwrap_or_default();
-        let lines: Vec<Vec<&str>> = lines.collect();
-        for (i, cells) in lines.iter().enumerate() {
+        let written = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+        let mut lines = written.map(|(number, line)| (number, cells(line)));
+        let (_, header) = lines.next().ok_or(TableError::Empty)?;
+        all_differ("columns", &header)?;
+        let lines: Vec<(usize, Vec<&str>)> = lines.collect();
+        for (line, cells) in &lines {
             if cells.len() != header.len() {
-                let (found, wanted) = (cells.len(), header.len());
-                return Err(TableError::Cells { line: i + 2, found, wanted });
+                let (line, found, wanted) = (*line, cells.len(), header.len());
+                return Err(TableError::Cells { line, found, wanted });
             }
         }
         if lines.is_empty() { Err(TableError::Empty) } else { Ok(Sheet { header, lines }) }
@@ -214,9 +233,9 @@ impl<'a> Sheet<'a> {
         self.any_of(&[name]).ok_or_else(|| self.no_column(name))
     }
 
-    /// The column that a query returns.
-    fn error_column(&self, format: &Format) -> Result<usize, TableError> {
-        let says_so = |name: &&str| ["err", "acc", "perf"].iter().any(|word| name.contains(word));
+    /// The column that a query returns, where latencies may be in `others`.
+    fn error_column(&self, format: &Format, others: &[String]) -> Result<usize, TableError> {
+        let says_so = |name: &&str| !is_latency(name, others) && is_accuracy(name).is_some();
         let alike: Vec<&str> = self.header.iter().copied().filter(says_so).collect();
         match (self.any_of(format.error), &alike[..]) {
             (Some(at), _) => Ok(at),
@@ -229,8 +248,9 @@ impl<'a> Sheet<'a> {
         TableError::NoColumn { column: column.to_owned(), known: self.header.join(", ") }
     }
 
-    fn cells(&self, column: usize) -> impl Iterator<Item = &'a str> + Clone {
-        self.lines.iter().map(move |cells| cells[column])
+    /// The cells of a column, each with its line.
+    fn cells(&self, column: usize) -> impl Iterator<Item = (usize, &'a str)> + Clone {
+        self.lines.iter().map(move |(line, cells)| (*line, cells[column]))
     }
 
     fn parsed<T>(
@@ -239,7 +259,7 @@ impl<'a> Sheet<'a> {
         wanted: &'static str,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Result<Vec<T>, TableError> {
-        let parsed = self.cells(column).zip(2..).map(|(text, line)| {
+        let parsed = self.cells(column).map(|(line, text)| {
             parse(text).ok_or_else(|| TableError::Value {
                 line,
                 column: self.header[column].to_owned(),
@@ -261,31 +281,33 @@ impl<'a> Sheet<'a> {
         })
     }
 
-    /// Shares, whatever the column holds.
-    fn errors(&self, column: usize) -> Result<Vec<f64>, TableError> {
+    /// Errors as shares, whatever the columns hold: percent if any of them has a value above 1.
+    fn errors(&self, columns: &[usize]) -> Result<Vec<Vec<f64>>, TableError> {
         let wanted = "a share from 0 to 1 or a percentage from 0 to 100";
-        let mut values = self.numbers(column, wanted, |x| (0.0..=100.0).contains(&x))?;
-        if values.iter().any(|x| *x > 1.5) {
-            values.iter_mut().for_each(|x| *x /= 100.0);
-        }
-        let name = self.header[column];
-        if name.contains("acc") || name.contains("perf") {
-            values.iter_mut().for_each(|x| *x = 1.0 - *x);
-        }
-        Ok(values)
+        let read = |&at: &usize| self.numbers(at, wanted, |x| (0.0..=100.0).contains(&x));
+        let read: Vec<Vec<f64>> = columns.iter().map(read).collect::<Result<_, _>>()?;
+        let whole = if read.iter().flatten().any(|x| *x > 1.0) { 100.0 } else { 1.0 };
+        let shares = columns.iter().zip(read).map(|(&at, values)| {
+            let name = self.header[at];
+            let is_accuracy = is_accuracy(name);
+            let is_accuracy = is_accuracy.ok_or_else(|| TableError::Unclear(name.to_owned()))?;
+            let share = |x: f64| if is_accuracy { 1.0 - x / whole } else { x / whole };
+            Ok(values.into_iter().map(share).collect())
+        });
+        shares.collect()
     }
 
     fn devices(&self, others: &[String]) -> Result<Vec<Device>, TableError> {
-        let is_latency = |name: &str| {
-            name == "latency" || name.starts_with("lat_") || others.iter().any(|n| n == name)
-        };
-        let columns = (0..self.header.len()).filter(|&at| is_latency(self.header[at]));
+        let columns = (0..self.header.len()).filter(|&at| is_latency(self.header[at], others));
         let devices = columns.map(|at| {
-            let latency = self.numbers(at, "a latency above 0", |x| x > 0.0)?;
+            // Beyond, sums and ratios would leave what a number holds.
+            let wanted = "a latency above 0, from 1e-12 to 1e12";
+            let latency = self.numbers(at, wanted, |x| (1e-12..=1e12).contains(&x))?;
             let name = self.header[at];
             Ok(Device { name: name.strip_prefix("lat_").unwrap_or(name).to_owned(), latency })
         });
         let devices: Vec<Device> = devices.collect::<Result<_, TableError>>()?;
+        all_differ("devices", &devices.iter().map(|d| d.name.as_str()).collect::<Vec<_>>())?;
         if devices.is_empty() { Err(self.no_column("lat_DEVICE")) } else { Ok(devices) }
     }
 
@@ -316,7 +338,7 @@ impl<'a> Sheet<'a> {
                     .map_err(|(line, reason)| self.wrong_choices(line, column, reason))?,
             ),
         };
-        let rows = self.cells(column).zip(2..).map(|(text, line)| {
+        let rows = self.cells(column).map(|(line, text)| {
             let choices = space.parse(text);
             choices.map_err(|error| self.wrong_choices(line, column, error.to_string()))
         });
@@ -335,11 +357,32 @@ impl<'a> Sheet<'a> {
         text: impl Fn(&T) -> String,
     ) -> Result<(), TableError> {
         let mut seen = BTreeMap::new();
-        for (value, line) in values.iter().zip(2..) {
+        for (value, &(line, _)) in values.iter().zip(&self.lines) {
             if let Some(first) = seen.insert(value, line) {
                 return Err(TableError::Twice { line, first, what, found: text(value) });
             }
         }
         Ok(())
+    }
+}
+
+/// Does a column hold latencies, by its name or because it is one of `others`?
+fn is_latency(name: &str, others: &[String]) -> bool {
+    name == "latency" || name.starts_with("lat_") || others.iter().any(|other| other == name)
+}
+
+/// Does a column hold accuracies, or errors? `None` if its name says neither or both.
+fn is_accuracy(name: &str) -> Option<bool> {
+    let name = name.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    let (accuracy, error) = (says(&["acc", "perf"]), says(&["err"]));
+    (accuracy != error).then_some(accuracy)
+}
+
+fn all_differ(what: &'static str, names: &[&str]) -> Result<(), TableError> {
+    let mut seen = BTreeSet::new();
+    match names.iter().find(|name| !seen.insert(**name)) {
+        Some(name) => Err(TableError::SameName { what, name: (*name).to_owned() }),
+        None => Ok(()),
     }
 }

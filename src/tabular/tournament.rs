@@ -6,8 +6,6 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 
-use crate::search;
-
 use super::Course;
 use super::Device;
 use super::Latency;
@@ -18,6 +16,7 @@ use super::Task;
 use super::Trace;
 use super::mean;
 use super::play;
+use super::player;
 
 /// What everybody plays.
 #[derive(Clone, Debug)]
@@ -57,9 +56,12 @@ impl Rules {
             return Err(TableError::TooManyQueries { queries, rows });
         }
         let reference = self.reference_error;
-        match table.error.iter().any(|error| *error < reference) {
-            true => Ok(()),
-            false => Err(TableError::NothingBelowReference { reference }),
+        let errors =
+            [("an error", Some(&table.error)), ("a final error", table.final_error.as_ref())];
+        let is_beyond = |errors: &Vec<f64>| errors.iter().all(|error| *error >= reference);
+        match errors.into_iter().find(|(_, errors)| errors.is_some_and(is_beyond)) {
+            Some((what, _)) => Err(TableError::NothingBelowReference { what, reference }),
+            None => Ok(()),
         }
     }
 
@@ -89,10 +91,9 @@ impl Rules {
             if interrupted.load(Ordering::Relaxed) {
                 return Err(TableError::Interrupted);
             }
-            let made = search::strategy(strategy, search::Settings::default());
-            let mut made = made.ok_or_else(|| TableError::NoStrategy(strategy.to_owned()))?;
+            let mut strategy = player(strategy, table)?;
             let started = Instant::now();
-            let trace = play(&task, made.as_mut(), seed)?;
+            let trace = play(&task, strategy.as_mut(), seed)?;
             Ok((trace, started.elapsed().as_secs_f64()))
         };
         let played = on_all_cores(self.seeds, game)?;
@@ -114,7 +115,7 @@ fn on_all_cores<T: Send, E: Send>(
     work: impl Fn(u64) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, E> {
     let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(n));
+    let done = Mutex::new(Vec::new());
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..cores.min(n) {
@@ -144,9 +145,9 @@ impl Games {
         mean(&at(&self.regrets, k))
     }
 
-    /// The same of the final errors.
+    /// The same of the final errors, where the table has them.
     pub fn final_regret_after(&self, k: usize) -> Option<Mean> {
-        self.final_regrets.as_ref().map(|regrets| mean(&at(regrets, k)))
+        final_over_devices(&[self], k)
     }
 }
 
@@ -162,7 +163,8 @@ fn at(regrets: &[Vec<f64>], k: usize) -> Vec<f64> {
 ///
 /// If they did not play the same number of games on each device, or none.
 pub fn difference(a: &[&Games], b: &[&Games], k: usize) -> Mean {
-    let pairs = by_seed(a, k).into_iter().zip(by_seed(b, k));
+    let by_seed = |games: &[&Games]| by_seed(games.iter().map(|g| &g.regrets), k);
+    let pairs = by_seed(a).into_iter().zip(by_seed(b));
     mean(&pairs.map(|(a, b)| a - b).collect::<Vec<_>>())
 }
 
@@ -172,12 +174,23 @@ pub fn difference(a: &[&Games], b: &[&Games], k: usize) -> Mean {
 ///
 /// As [`difference`].
 pub fn over_devices(games: &[&Games], k: usize) -> Mean {
-    mean(&by_seed(games, k))
+    mean(&by_seed(games.iter().map(|g| &g.regrets), k))
 }
 
-/// Each seed's mean over the devices.
-fn by_seed(games: &[&Games], k: usize) -> Vec<f64> {
-    let by_device: Vec<Vec<f64>> = games.iter().map(|g| at(&g.regrets, k)).collect();
+/// The same of the final errors, where the table has them.
+///
+/// # Panics
+///
+/// As [`difference`].
+pub fn final_over_devices(games: &[&Games], k: usize) -> Option<Mean> {
+    let regrets: Vec<&Vec<Vec<f64>>> =
+        games.iter().map(|g| g.final_regrets.as_ref()).collect::<Option<_>>()?;
+    Some(mean(&by_seed(regrets.into_iter(), k)))
+}
+
+/// Each seed's mean over the devices, from the regrets of each.
+fn by_seed<'a>(regrets: impl Iterator<Item = &'a Vec<Vec<f64>>>, k: usize) -> Vec<f64> {
+    let by_device: Vec<Vec<f64>> = regrets.map(|regrets| at(regrets, k)).collect();
     let n = by_device.len() as f64;
     let of_seed = |seed: usize| by_device.iter().map(|regrets| regrets[seed]).sum::<f64>() / n;
     (0..by_device[0].len()).map(of_seed).collect()

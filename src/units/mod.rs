@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use near::names_for;
 pub use near::nearest;
 pub use near::with_suggestion;
 use serde::Deserialize;
@@ -41,6 +42,15 @@ pub struct ParseQuantityError {
     pub text: String,
     /// What would have been right, with an example.
     pub expected: &'static str,
+}
+
+/// `1 thread`, `2 threads`, `2 queries`.
+pub fn plural(count: u64, one: &str) -> String {
+    match (count, one.strip_suffix('y')) {
+        (1, _) => format!("1 {one}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {one}s"),
+    }
 }
 
 impl fmt::Display for Micros {
@@ -192,6 +202,12 @@ mod tests {
         assert_eq!(read("8ms"), 8000.0);
         assert_eq!(read("1.5 s"), 1.5e6);
         assert_eq!(read("10min"), 600e6);
+    }
+
+    #[test]
+    fn one_is_not_several() {
+        assert_eq!([1, 2].map(|n| plural(n, "seed")), ["1 seed", "2 seeds"]);
+        assert_eq!([1, 0].map(|n| plural(n, "query")), ["1 query", "0 queries"]);
     }
 
     #[test]

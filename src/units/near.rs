@@ -7,6 +7,12 @@ pub fn nearest<'a>(found: &str, names: &[&'a str]) -> Option<&'a str> {
     (distance(near) <= 1 + found.len() / 4).then_some(near)
 }
 
+/// All names, and the one that was probably meant.
+pub fn names_for(found: &str, names: &[&str]) -> String {
+    let meant = nearest(found, names).map(|near| format!("; did you mean `{near}`?"));
+    names.join(", ") + &meant.unwrap_or_default()
+}
+
 /// Adds "did you mean" to serde's message on an unknown field or variant.
 pub fn with_suggestion(message: &str) -> String {
     let message = message.trim_end();
@@ -50,6 +56,9 @@ mod tests {
         assert_eq!(nearest("lemonad", &["random", "lemonade"]), Some("lemonade"));
         assert_eq!(nearest("quicksort", &["random", "lemonade"]), None);
         assert_eq!(nearest("lemonade", &[]), None);
+        let names = ["random", "lemonade"];
+        assert_eq!(names_for("lemonad", &names), "random, lemonade; did you mean `lemonade`?");
+        assert_eq!(names_for("quicksort", &names), "random, lemonade");
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Commands other than `search`, on what a real search left.
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -104,6 +105,7 @@ fn a_configuration_is_the_same_in_a_file_on_standard_output_and_in_json() {
     assert!(stderr(&again).contains("is there already"));
     let planned = json(folder, &["search", "citronade.toml", "--dry-run"]);
     assert_eq!(planned["config"]["limits"].as_array().unwrap().len(), 1);
+    assert!(written.contains("limits = [\"latency<=8ms\"]"), "{written}");
 }
 
 #[test]
@@ -133,6 +135,11 @@ fn lists_manuals_and_help_are_there_for_people_and_programs() {
             serde_json::from_str::<Value>(line).unwrap();
         }
     }
+    let strategies = text(folder, &["strategies"]);
+    assert!(strategies.contains("lemonade:density"), "{strategies}");
+    // Whatever its name's length, what a strategy does begins in the same column.
+    let about = |line: &str| line.len() - line.split_once(' ').unwrap().1.trim_start().len();
+    assert_eq!(strategies.lines().map(about).collect::<BTreeSet<_>>().len(), 1, "{strategies}");
     assert!(text(folder, &["man"]).contains(".TH citronade"));
     assert!(text(folder, &["completions", "bash"]).contains("_citronade()"));
     let help = text(folder, &["--help"]);
@@ -144,6 +151,26 @@ fn lists_manuals_and_help_are_there_for_people_and_programs() {
     for name in names {
         let help = text(folder, &[name, "--help"]);
         assert!(help.contains("Example"), "no example in the help of `{name}`");
+    }
+}
+
+#[test]
+fn cleaning_up_makes_no_store_where_there_is_none() {
+    let folder = TempDir::new().unwrap();
+    let output = run(folder.path(), &["gc", "--store", "typo.db"]);
+    check_exit(&output, 3);
+    assert!(stderr(&output).contains("typo.db"), "{}", stderr(&output));
+    assert!(!folder.path().join("typo.db").exists());
+}
+
+#[test]
+fn a_file_that_cannot_be_made_is_a_slip_of_the_user() {
+    let folder = TempDir::new().unwrap();
+    for args in [&["spaces", "mobile", "--svg", "absent/a.svg"][..], &["init", "--out", "absent/c"]]
+    {
+        let output = run(folder.path(), args);
+        check_exit(&output, 2);
+        assert!(stderr(&output).contains("cannot write `absent/"), "{}", stderr(&output));
     }
 }
 
@@ -174,7 +201,14 @@ fn devices_are_added_listed_and_used_by_name() {
     let folder = folder.path();
     let add =
         ["devices", "add", "bench-pi", "ssh:no-such-host.invalid", "--like", "raspberry-pi-5"];
-    check_exit(&configured(folder, &add), 0);
+    let added = configured(folder, &add);
+    check_exit(&added, 0);
+    let said = stderr(&added);
+    assert!(
+        said.contains("bench-pi was added, but is offline: bench-pi cannot be reached"),
+        "{said}"
+    );
+    assert!(!said.contains("error:") && !said.contains("cannot measure"), "{said}");
     let again = configured(folder, &add);
     check_exit(&again, 3);
     assert!(stderr(&again).contains("bench-pi"), "{}", stderr(&again));

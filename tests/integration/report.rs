@@ -409,3 +409,17 @@ fn a_drawing_is_the_same_rows_in_a_picture() {
     assert_eq!(svg.matches(">cell<").count(), 2);
     resvg::usvg::Tree::from_str(&svg, &resvg::usvg::Options::default()).unwrap();
 }
+
+#[test]
+fn curves_past_the_colours_are_dashed_and_queries_are_whole() {
+    let drawn = |curves: usize| {
+        let curve = |at| RegretCurve { name: format!("s{at}"), means: vec![[15.0, 1.0]; 3] };
+        regret_svg("title", &[("phone".to_owned(), (0..curves).map(curve).collect())])
+    };
+    assert_eq!(drawn(6).matches("stroke-dasharray").count(), 0);
+    // The curve and its piece in the legend.
+    assert_eq!(drawn(9).matches("stroke-dasharray").count(), 3 * 2);
+    for tick in [">1</text>", ">2</text>", ">3</text>"] {
+        assert_eq!(drawn(1).matches(tick).count(), 1, "{tick}");
+    }
+}

@@ -243,6 +243,15 @@ fn a_limit_that_no_network_meets_is_answered_with_by_how_much() {
 }
 
 #[test]
+fn an_empty_front_names_no_folder_of_files() {
+    let folder = TempDir::new().unwrap();
+    let output = run(folder.path(), &[&REPLAYED[..], &["--budget", "1ms"]].concat());
+    check_exit(&output, 4);
+    let said = stderr(&output);
+    assert!(said.contains("report ") && !said.contains("ONNX files"), "{said}");
+}
+
+#[test]
 fn a_second_search_in_the_same_store_is_refused() {
     let folder = TempDir::new().unwrap();
     let mut first = citronade(folder.path(), &["search", "--budget", "10min"])
@@ -282,7 +291,12 @@ fn another_configuration_is_not_mixed_into_a_run() {
     check_exit(&run(folder.path(), &REPLAYED), 0);
     let output = run(folder.path(), &[&REPLAYED[..], &["--seed", "9"]].concat());
     check_exit(&output, 2);
-    assert!(stderr(&output).contains("another seed"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("differs in seed;"), "{}", stderr(&output));
+    let others = ["--strategy", "random", "--space", "mobile", "--limit", "latency<=8ms"];
+    let output = run(folder.path(), &[&REPLAYED[..], &others].concat());
+    check_exit(&output, 2);
+    let keys = "differs in limits, search.space, search.strategy; add --new";
+    assert!(stderr(&output).contains(keys), "{}", stderr(&output));
 }
 
 #[test]
@@ -293,9 +307,18 @@ fn slips_are_answered_with_what_was_meant() {
     check_exit(&output, 3);
     assert!(stderr(&output).contains("did you mean `search`?"), "{}", stderr(&output));
 
-    let output = run(folder.path(), &["search", "--strategy", "lemonad"]);
+    fs::write(folder.path().join("c.toml"), "[search]\nstrategy = \"lemonad\"\n").unwrap();
+    let output = run(folder.path(), &["search", "c.toml"]);
     check_exit(&output, 3);
     assert!(stderr(&output).contains("did you mean `lemonade`?"), "{}", stderr(&output));
+    for (flag, slip, meant) in
+        [("--strategy", "lemonad", "lemonade"), ("--space", "mobil", "mobile")]
+    {
+        let output = run(folder.path(), &["search", flag, slip]);
+        check_exit(&output, 2);
+        let wanted = format!("a similar value exists: '{meant}'");
+        assert!(stderr(&output).contains(&wanted), "{}", stderr(&output));
+    }
 
     let output = run(folder.path(), &["search", "--data", "no-such-folder"]);
     check_exit(&output, 3);

@@ -1,6 +1,7 @@
 //! Every strategy in real searches, with a formula in place of training.
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 
 use citronade::search::STRATEGIES;
@@ -11,14 +12,17 @@ use citronade::space::by_name;
 use citronade::store::Accepted;
 use citronade::store::Reader;
 use citronade::store::Record;
+use citronade::store::Store;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::support::adbd::wait_until;
+use super::support::program::REPLAYED;
 use super::support::program::check_exit;
 use super::support::program::citronade;
 use super::support::program::run;
 use super::support::program::stderr;
+use super::support::runs::run_record;
 
 /// Can the strategy search in the space?
 fn can(name: &str, space: &str) -> bool {
@@ -125,12 +129,28 @@ fn a_strategy_that_cannot_search_there_says_why() {
     let said = stderr(&output);
     assert!(said.contains("nash cannot search in nb201: it climbs by morphisms"), "{said}");
     let output = run(folder.path(), &arguments("nash", "nb202", "8candidates"));
-    check_exit(&output, 3);
+    check_exit(&output, 2);
     assert!(stderr(&output).contains("nb201"), "{}", stderr(&output));
     let blind = [&arguments("rena", "morphism", "8candidates")[..], &["--no-inherit"]].concat();
     let output = run(folder.path(), &blind);
     check_exit(&output, 3);
     assert!(stderr(&output).contains("rena learns from what became of"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_strategy_that_cannot_search_there_leaves_no_run_behind() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let wrong = ["search", "--strategy", "nash", "--space", "mobile", "--new"];
+    for arguments in [&wrong[..], &[&wrong[..], &["--dry-run"]].concat()] {
+        check_exit(&run(folder, arguments), 3);
+        assert!(!folder.join("citronade.db").exists(), "{arguments:?}");
+    }
+    check_exit(&run(folder, &arguments("random", "macro", "8candidates")), 0);
+    check_exit(&run(folder, &wrong), 3);
+    // The newest run is still the one that found something.
+    check_exit(&run(folder, &["front"]), 0);
+    check_exit(&run(folder, &arguments("random", "macro", "8candidates")), 0);
 }
 
 #[test]
@@ -151,4 +171,27 @@ fn a_candidate_of_a_fixed_space_is_shown_in_the_words_of_its_space() {
     let again: Value =
         serde_json::from_str(&said(&["spaces", "cells", "--member", member, "--json"])).unwrap();
     assert_eq!(again["choices"], serde_json::to_value(accepted.choices).unwrap());
+}
+
+/// What `benches/strategies.sh` leaves, in its beginning and after many seeds.
+#[test]
+fn searches_of_any_seed_are_compared_and_one_that_has_not_measured_yet_is_passed_over() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    for store in ["digits-random-9.db", "digits-random-10.db"] {
+        check_exit(&run(folder, &[&REPLAYED[..], &["--store", store]].concat()), 0);
+    }
+    let mut empty = run_record();
+    empty.devices.iter_mut().for_each(|device| device.reference = None);
+    Store::open(&folder.join("digits-nash-1.db")).unwrap().begin_run(&empty).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/hypervolume.py");
+    let Ok(compared) = Command::new("python3").arg(script).arg(folder).output() else {
+        eprintln!("not compared: there is no python3");
+        return;
+    };
+    let (said, warned) = (String::from_utf8_lossy(&compared.stdout), stderr(&compared));
+    assert!(compared.status.success(), "{warned}");
+    assert!(warned.contains("digits-nash-1.db: nothing was measured yet"), "{warned}");
+    let row = said.lines().find(|line| line.starts_with("  random")).unwrap();
+    assert_eq!(row.matches(", ").count(), 1, "two seeds: {row}");
 }

@@ -1,7 +1,10 @@
 //! Recorded benchmarks: what is read, what is refused, how games are scored.
 use std::fmt::Write;
 use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
 use std::path::Path;
+use std::process::Stdio;
 
 use citronade::pareto::hypervolume;
 use citronade::search::STRATEGIES;
@@ -12,6 +15,7 @@ use citronade::space::Space;
 use citronade::tabular::Columns;
 use citronade::tabular::Course;
 use citronade::tabular::Latency;
+use citronade::tabular::Rules;
 use citronade::tabular::Table;
 use citronade::tabular::TableError;
 use citronade::tabular::Task;
@@ -22,6 +26,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::support::program::check_exit;
+use super::support::program::citronade;
 use super::support::program::run;
 use super::support::program::stderr;
 
@@ -44,9 +49,13 @@ fn small() -> String {
 }
 
 fn read_text(text: &str, name: &str) -> Result<Table, TableError> {
+    read_bytes(text.as_bytes(), name)
+}
+
+fn read_bytes(bytes: &[u8], name: &str) -> Result<Table, TableError> {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("table.csv");
-    fs::write(&path, text).unwrap();
+    fs::write(&path, bytes).unwrap();
     read(&path, format(name).unwrap(), &Columns::default())
 }
 
@@ -56,6 +65,15 @@ fn a_bad_table_is_refused_by_line_and_column() {
         ("", "the table has no rows"),
         ("index,choices,error,lat_a\n", "the table has no rows"),
         ("index,choices,error,lat_a\n0,01,0.5\n", "line 2 has 3 cells where the header has 4"),
+        ("index,choices,error,lat_a\n0\n", "line 2 has 1 cell where the header has 4"),
+        ("index,choices,error,lat_a,lat_a\n0,01,.1,1,1\n", "two columns called `lat_a`"),
+        ("index,choices,error,latency,lat_latency\n0,01,.1,1,1\n", "two devices called `latency`"),
+        ("index,choices,error,lat_a\n0,01,.5,1.7e308\n", "column `lat_a`: `1.7e308` is not"),
+        ("index,choices,error,lat_a\n0,01,.5,1e-315\n", "column `lat_a`: `1e-315` is not"),
+        ("index,choices,val_acc,lat_a\n0,01,101,1\n", "column `val_acc`: `101` is not a share"),
+        ("index,choices,params,lat_accel\n0,01,5,1\n", "the table has no column `error` or"),
+        ("index,choices,top1,lat_a\n0,01,80,1\n", "the table has no column `error` or"),
+        ("index,choices,error,lat_a\n\n0,01,.5,1\n \n1,11,x,1\n\n", "line 5, column `error`: `x`"),
         ("index,choices,error\n0,01,0.5\n", "no column `lat_DEVICE`; it has index, choices, error"),
         ("index,error,lat_a\n0,0.5,1\n", "no column `choices` or `ops`"),
         ("index,choices,error,lat_a\n0,01,NaN,1\n", "line 2, column `error`: `NaN` is not a share"),
@@ -83,6 +101,9 @@ fn a_bad_table_is_refused_by_line_and_column() {
         let error = read_text(text, "csv").unwrap_err().to_string();
         assert!(error.contains(wanted), "`{error}` does not say `{wanted}`");
     }
+    let error =
+        read_bytes(b"index,choices,error,lat_a\n0,01,.5,1\n1,\xe9,.5,1\n", "csv").unwrap_err();
+    assert_eq!(error.to_string(), "line 3 is not UTF-8 text: save the table as UTF-8");
     let short = "idx,ops,acc12_c10_val,lat_a\n0,421211,60,1\n1,334131,80,2\n";
     let error = read_text(short, "nb201").unwrap_err().to_string();
     assert!(error.contains("2 of the 15625") && error.contains("missing is 000000"), "{error}");
@@ -100,12 +121,54 @@ fn percent_shares_errors_and_accuracies_are_told_apart() {
             format!("index,choices,{column},lat_a\n0,a-b,{},1\n1,b-b,{},2\n", cells[0], cells[1]);
         read_text(&text, "csv").unwrap().error
     };
-    let close =
-        |a: Vec<f64>| assert!((a[0] - 0.2).abs() < 1e-9 && (a[1] - 0.7).abs() < 1e-9, "{a:?}");
-    close(table("error", ["0.2", "0.7"]));
-    close(table("error", ["20", "70"]));
-    close(table("val_acc", ["0.8", "0.3"]));
-    close(table("val_acc", ["80", "30"]));
+    let close = |found: Vec<f64>, wanted: [f64; 2]| {
+        let near = found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-12);
+        assert!(near, "{found:?} is not {wanted:?}");
+    };
+    close(table("error", ["0.2", "0.7"]), [0.2, 0.7]);
+    close(table("error", ["20", "70"]), [0.2, 0.7]);
+    close(table("val_acc", ["0.8", "0.3"]), [0.2, 0.7]);
+    close(table("val_acc", ["80", "30"]), [0.2, 0.7]);
+    close(table("Accuracy", ["80", "30"]), [0.2, 0.7]);
+    close(table("ACC", ["0.8", "0.3"]), [0.2, 0.7]);
+    // One value above 1 makes a column percent.
+    close(table("error", ["1.4", "1"]), [0.014, 0.01]);
+    close(table("acc", ["1.4", "1"]), [0.986, 0.99]);
+    // The query and the end are on one scale.
+    let both = "index,choices,error,test_error,lat_a\n0,a-b,0.5,1.4,1\n1,b-b,0.9,0.7,2\n";
+    let table = read_text(both, "csv").unwrap();
+    close(table.error, [0.005, 0.009]);
+    close(table.final_error.unwrap(), [0.014, 0.007]);
+}
+
+#[test]
+fn a_column_that_says_neither_error_nor_accuracy_is_not_taken_for_either() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("table.csv");
+    fs::write(&path, "index,choices,top1,error,lat_a\n0,a-b,80,20,1\n1,b-b,30,70,2\n").unwrap();
+    for columns in [
+        Columns { error: Some("top1".into()), ..Columns::default() },
+        Columns { final_error: Some("top1".into()), ..Columns::default() },
+    ] {
+        let error = read(&path, format("csv").unwrap(), &columns).unwrap_err().to_string();
+        assert!(error.contains("`top1` should say either error (`err`) or accuracy"), "{error}");
+    }
+}
+
+#[test]
+fn a_table_from_a_spreadsheet_is_read_with_its_mark_and_its_blank_lines() {
+    let table = read_text("\u{feff}index,choices,error,lat_a\r\n0,01,.5,1\r\n\r\n", "csv").unwrap();
+    assert_eq!((table.len(), &table.error[..]), (1, &[0.5][..]));
+}
+
+#[test]
+fn final_errors_that_are_all_beyond_the_reference_are_refused() {
+    let text = "index,choices,error,test_error,lat_a\n0,a-b,0.1,0.9,1\n1,b-b,0.2,0.8,2\n";
+    let table = read_text(text, "csv").unwrap();
+    let rules = Rules { latency: Latency::Learnt, queries: 1, seeds: 1, reference_error: 0.6 };
+    let error = rules.check(&table).unwrap_err().to_string();
+    assert!(error.contains("no row has a final error below the reference of 0.6"), "{error}");
+    Rules { reference_error: 0.85, ..rules }.check(&table).unwrap();
 }
 
 #[test]
@@ -127,7 +190,7 @@ fn the_true_front_has_no_regret_and_the_first_queries_all_of_it() {
 }
 
 #[test]
-fn every_strategy_plays_to_the_end_and_the_same_seed_is_the_same_game() {
+fn every_strategy_finds_every_row_and_the_same_seed_is_the_same_game() {
     let table = read_text(&small(), "csv").unwrap();
     for latency in [Latency::Learnt, Latency::Known] {
         for (name, _) in STRATEGIES.iter().chain(VARIANTS) {
@@ -137,7 +200,7 @@ fn every_strategy_plays_to_the_end_and_the_same_seed_is_the_same_game() {
             }
             let device = table.device("phone").unwrap();
             let course = Course::new(&table.error, device, 0.6);
-            let queries = 60;
+            let queries = table.len();
             let task = Task {
                 table: &table,
                 device,
@@ -248,29 +311,114 @@ fn what_cannot_be_played_is_said_with_the_right_code() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     fs::write(folder.join("t.csv"), small()).unwrap();
-    let cases: [(&[&str], i32, &str); 8] = [
+    let cases: [(&[&str], i32, &str); 19] = [
         (&["--device", "toaster"], 2, "no latencies of `toaster`; it has those of phone, board"),
+        (&["--device", "lat_phne"], 2, "did you mean `phone`?"),
         (&["--queries", "82"], 2, "82 queries are more than the 81 rows"),
-        (&["--strategy", "magic"], 2, "no strategy `magic`"),
-        (&["--latency", "free"], 2, "`free` is no class of latency"),
-        (&["--seeds", "0"], 2, "at least one"),
+        (&["--queries", "0"], 2, "0 is not in 1.."),
+        (&["--strategy", "rndom"], 2, "a similar value exists: 'random'"),
+        (&["--latency", "know"], 2, "a similar value exists: 'known'"),
+        (&["--benchmark", "nb202"], 2, "a similar value exists: 'nb201'"),
+        (&["--seeds", "0"], 2, "0 is not in 1..=10000"),
+        (&["--seeds", "18446744073709551615"], 2, "is not in 1..=10000"),
         (&["--reference-error", "5%"], 3, "no row has an error below the reference"),
+        (&["--reference-error", "60"], 2, "did you mean `60%`?"),
+        (&["--reference-error", "0"], 2, "a share above 0"),
         (&["--error", "acc"], 3, "no column `acc`"),
-        (&["--strategy", "nash"], 3, "nash cannot play here: it climbs by morphisms"),
+        (&["--strategy", "random,nash"], 3, "nash cannot play here: it climbs by morphisms"),
+        (&["--svg", "absent/t.svg"], 2, "cannot write `absent/t.svg`"),
+        (&["--trace", "absent/t.jsonl"], 2, "cannot write `absent/t.jsonl`"),
+        (&["--trace", "./t.csv"], 2, "`./t.csv` would be overwritten"),
+        (&["--svg", "t.csv"], 2, "`t.csv` would be overwritten"),
+        (&["--trace", "t.out", "--svg", "t.out"], 2, "`t.out` would be overwritten"),
     ];
     for (arguments, code, wanted) in cases {
-        let common = ["bench", "--benchmark", "csv", "--table", "t.csv", "--queries", "50"];
-        let arguments = match arguments.contains(&"--queries") {
-            true => [&common[..5], arguments].concat(),
-            false => [&common[..], arguments].concat(),
-        };
-        let output = run(folder, &arguments);
+        let mut all = vec!["bench", "--table", "t.csv"];
+        for (flag, value) in [("--benchmark", "csv"), ("--queries", "50")] {
+            if !arguments.contains(&flag) {
+                all.extend([flag, value]);
+            }
+        }
+        let output = run(folder, &[&all[..], arguments].concat());
         check_exit(&output, code);
-        assert!(stderr(&output).contains(wanted), "{arguments:?}: {}", stderr(&output));
+        let said = stderr(&output);
+        assert!(said.contains(wanted), "{arguments:?}: {said}");
+        assert!(!said.contains(" on phone …"), "{arguments:?}: played all the same: {said}");
     }
+    assert_eq!(fs::read_to_string(folder.join("t.csv")).unwrap(), small());
     let output = run(folder, &["bench", "--benchmark", "csv", "--table", "absent.csv"]);
     check_exit(&output, 3);
-    let output = run(folder, &["bench", "--benchmark", "imagenet", "--table", "t.csv"]);
-    check_exit(&output, 2);
-    assert!(stderr(&output).contains("nb201, nas-bench-graph, csv"), "{}", stderr(&output));
+    let error = format("nb202").unwrap_err().to_string();
+    assert!(error.ends_with("nb201, nas-bench-graph, csv; did you mean `nb201`?"), "{error}");
+}
+
+#[test]
+fn a_device_or_strategy_that_is_named_twice_plays_once() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("t.csv"), small()).unwrap();
+    let game = ["--benchmark", "csv", "--table", "t.csv", "--seeds", "1", "--queries", "1"];
+    let twice = ["--device", "phone,lat_phone", "--strategy", "random,random"];
+    let output = run(folder, &[&["bench"], &game[..], &twice, &["--json"]].concat());
+    check_exit(&output, 0);
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["results"].as_array().unwrap().len(), 1);
+    let output = run(folder, &[&["bench"], &game[..], &twice].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("1 seed: hypervolume regret in % after 1 query ("), "{text}");
+    assert_eq!(text.matches("  random").count(), 1, "{text}");
+}
+
+#[test]
+fn regret_on_the_final_error_is_told_as_a_mean_over_the_devices() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    // In the end twice as far from the best error of all.
+    let lines = small();
+    let mut lines = lines.lines();
+    let mut text = format!("{},test_error\n", lines.next().unwrap());
+    for line in lines {
+        let error: f64 = line.split(',').nth(2).unwrap().parse().unwrap();
+        writeln!(text, "{line},{}", 0.1 + (error - 0.1) / 2.0).unwrap();
+    }
+    fs::write(folder.join("t.csv"), text).unwrap();
+    let game = ["bench", "--benchmark", "csv", "--table", "t.csv", "--seeds", "2"];
+    let chosen = ["--strategy", "random", "--queries", "60"];
+    let output = run(folder, &[&game[..], &chosen, &["--json"]].concat());
+    check_exit(&output, 0);
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for regret in ["regret", "final_regret"] {
+        let of = |result: &Value| result[regret]["50"]["mean"].as_f64().unwrap();
+        let devices = said["results"].as_array().unwrap();
+        let mean = devices.iter().map(of).sum::<f64>() / devices.len() as f64;
+        assert!((of(&said["mean"][0]) - mean).abs() < 1e-9 && mean > 0.0, "{said}");
+    }
+    let output = run(folder, &[&game[..], &chosen].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("\nmean over the devices, final error\n  random "), "{text}");
+}
+
+#[test]
+fn what_was_played_before_an_interrupt_is_told_and_written() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("t.csv"), small()).unwrap();
+    let game = ["bench", "--benchmark", "csv", "--table", "t.csv", "--seeds", "300"];
+    let chosen = ["--device", "phone,board", "--strategy", "random,citron", "--queries", "60"];
+    let files = ["--trace", "t.jsonl", "--svg", "t.svg"];
+    let mut command = citronade(folder, &[&game[..], &chosen, &files].concat());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.starts_with("citron on phone")));
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert!(said.any(|line| line == "error: interrupted"));
+    let output = child.wait_with_output().unwrap();
+    check_exit(&output, 130);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("\nboard\n  random ") && !text.contains("citron"), "{text}");
+    let trace = fs::read_to_string(folder.join("t.jsonl")).unwrap();
+    assert_eq!(trace.lines().count(), 2 * 300 * 60);
+    assert!(fs::read_to_string(folder.join("t.svg")).unwrap().contains("random"));
 }

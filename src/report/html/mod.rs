@@ -7,6 +7,7 @@ use crate::store::Ancestor;
 use crate::units::Bytes;
 use crate::units::Fraction;
 use crate::units::Macs;
+use crate::units::plural;
 
 use super::Candidate;
 use super::Front;
@@ -18,7 +19,6 @@ use super::table::conditions;
 use super::text::GLYPHS;
 use super::text::clean;
 use super::text::duration;
-use super::text::plural;
 use super::text::short;
 use super::text::span;
 use super::yields::accuracy;
