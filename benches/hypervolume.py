@@ -108,8 +108,11 @@ def picture(curves, grid, path):
     for number, (name, values) in enumerate(curves.items()):
         line = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in zip(grid, values))
         colour, dashes = COLOURS[number % len(COLOURS)], "6 3" if number >= len(COLOURS) else "none"
-        out.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"/>')
-        out.append(f'<text x="{width - right + 14}" y="{30 + 17 * number}" fill="{colour}">{name}</text>')
+        beside, level = width - right + 14, 30 + 17 * number
+        swatch = f"{beside},{level - 4} {beside + 24},{level - 4}"
+        for points in (line, swatch):
+            out.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"/>')
+        out.append(f'<text x="{beside + 30}" y="{level}" fill="{colour}">{name}</text>')
     out.append("</svg>")
     with open(path, "w") as file:
         file.write("\n".join(out))
