@@ -1,5 +1,6 @@
 //! One device with one runtime, ready to measure model after model.
 mod extras;
+mod launch;
 mod visit;
 
 use std::fs;
@@ -10,18 +11,12 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::agent::Answer;
 use crate::agent::Hello;
 use crate::agent::MAX_MODEL_BYTES;
-use crate::agent::MemoryRequest;
 use crate::agent::MemoryUse;
 use crate::agent::RuntimeFacts;
-use crate::agent::Task;
-use crate::agent::TimeRequest;
-use crate::agent::since_boot;
 use crate::device::DeviceError;
 use crate::device::Profile;
-use crate::device::Runner;
 use crate::device::Transport;
 
 use super::care::blamed;
@@ -36,15 +31,14 @@ use super::measurement::Measurement;
 use super::measurement::ModelFile;
 use super::plan::Level;
 use super::plan::Plan;
-use super::plausible;
 use super::repeat::Noise;
 use super::repeat::NoiseLearner;
 use super::sustained::Sustained;
 use super::verdict::Verdict;
-use visit::Visit;
+pub(super) use launch::greet;
 
-/// How long the agent may take to say who it is, looking for runtimes included.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
+use launch::choose;
+use visit::Visit;
 
 /// Launches that weigh the runtime itself, once for each bench.
 const BASELINE_LAUNCHES: u32 = 3;
@@ -394,65 +388,9 @@ impl Bench {
         MeasureError::Device { model: model.to_owned(), source }
     }
 
-    /// One launch that takes samples of `model`, which is `placed` on the device.
-    fn time(&self, model: &str, placed: &str, plan: &Plan) -> Result<Launch, MeasureError> {
-        let request = TimeRequest {
-            model: placed.to_owned(),
-            runtime: self.runtime.name.clone(),
-            library: self.runtime.library.clone(),
-            threads: self.threads,
-            warmup: plan.warmup,
-            sampling: plan.sampling,
-        };
-        // The device goes on while this computer sleeps.
-        let start = since_boot();
-        let answer = self.ask(Task::Time(request), plan.timeout, model)?;
-        let wall_us = (since_boot() - start).as_secs_f64() * 1e6;
-        match answer {
-            Answer::Timed(timed) => {
-                let wall = self.computes().then_some(wall_us);
-                self.believe(model, plausible::ensure_possible(&timed, wall))?;
-                Ok(Launch { wall_us, timed: *timed })
-            }
-            other => Err(unexpected(&*self.transport, model, &other)),
-        }
-    }
-
-    /// One launch that looks at memory of a model, which has another name on the device; that of
-    /// the runtime itself if there is none.
-    fn weigh(&self, model: Option<(&str, &str)>, plan: &Plan) -> Result<MemoryUse, MeasureError> {
-        let request = MemoryRequest {
-            model: model.map(|(_, placed)| placed.to_owned()),
-            runtime: self.runtime.name.clone(),
-            library: self.runtime.library.clone(),
-            threads: self.threads,
-            runs: plan.memory_runs,
-        };
-        let name = model.map_or(NO_MODEL, |(name, _)| name);
-        match self.ask(Task::Memory(request), plan.timeout, name)? {
-            Answer::Memory(memory) => {
-                self.believe(name, plausible::ensure_possible_memory(&memory))?;
-                Ok(memory)
-            }
-            other => Err(unexpected(&*self.transport, name, &other)),
-        }
-    }
-
     /// Does the runtime run models, and take the time it says? The metronome does not.
     pub fn computes(&self) -> bool {
         self.runtime.name != "metronome"
-    }
-
-    fn believe(&self, model: &str, possible: Result<(), String>) -> Result<(), MeasureError> {
-        possible.map_err(|reason| {
-            let address = self.transport.address();
-            self.failed(model, DeviceError::Garbage { address, reason })
-        })
-    }
-
-    fn ask(&self, task: Task, timeout: Duration, model: &str) -> Result<Answer, MeasureError> {
-        let answer = Runner::launch(&*self.transport).and_then(|mut r| r.ask(task, timeout));
-        answer.map_err(|source| self.failed(model, source))
     }
 }
 
@@ -460,51 +398,6 @@ impl Progress {
     fn launch(done: u32, plan: &Plan) -> Self {
         Progress::Launch { done, of: plan.launches + plan.memory_launches }
     }
-}
-
-pub(super) fn greet(transport: &dyn Transport) -> Result<Hello, MeasureError> {
-    let answer = Runner::launch(transport).and_then(|mut r| r.ask(Task::Hello, HELLO_TIMEOUT));
-    let name = NO_MODEL;
-    match answer.map_err(|source| MeasureError::Device { model: name.to_owned(), source })? {
-        Answer::Hello(hello) => match plausible::ensure_possible_hello(&hello) {
-            Ok(()) => Ok(*hello),
-            Err(reason) => {
-                let source = DeviceError::Garbage { address: transport.address(), reason };
-                Err(MeasureError::Device { model: name.to_owned(), source })
-            }
-        },
-        other => Err(unexpected(transport, name, &other)),
-    }
-}
-
-/// The runtime of that name, `RUNTIME` or `RUNTIME:PROVIDER`, if it is ready. One that the agent does
-/// not list, but knows, is taken at its word.
-fn choose(hello: &Hello, device: &str, name: &str) -> Result<RuntimeFacts, MeasureError> {
-    let no_runtime = |reason| MeasureError::NoRuntime {
-        runtime: name.to_owned(),
-        device: device.to_owned(),
-        reason,
-    };
-    let (base, provider) = name.split_once(':').unwrap_or((name, ""));
-    let Some(listed) = hello.runtimes.iter().find(|r| r.name == base) else {
-        return Ok(RuntimeFacts {
-            name: name.to_owned(),
-            version: Some(hello.version.clone()),
-            library: None,
-            providers: Vec::new(),
-            missing: None,
-        });
-    };
-    if let Some(reason) = &listed.missing {
-        return Err(no_runtime(reason.clone()));
-    }
-    if !provider.is_empty() && !listed.providers.iter().any(|p| p == provider) {
-        let known = listed.providers.join(", ");
-        return Err(no_runtime(format!(
-            "it has no execution provider `{provider}`, only: {known}"
-        )));
-    }
-    Ok(RuntimeFacts { name: name.to_owned(), ..listed.clone() })
 }
 
 /// The file, by its absolute path, since the agent may run elsewhere.
@@ -528,19 +421,4 @@ fn read(model: &Path) -> Result<ModelFile, MeasureError> {
         blake3: hasher.finalize().to_hex().to_string(),
         bytes: hasher.count(),
     })
-}
-
-fn unexpected(transport: &dyn Transport, model: &str, answer: &Answer) -> MeasureError {
-    let kind = match answer {
-        Answer::Hello(_) => "hello",
-        Answer::Timed(_) => "samples",
-        Answer::Memory(_) => "memory",
-        Answer::Outputs(_) => "outputs",
-        Answer::PerOp(_) => "times of operations",
-        Answer::Held | Answer::Busy { .. } => "a lock",
-        Answer::Refused { .. } => "a refusal",
-    };
-    let reason = format!("it answers with {kind}, which was not asked for");
-    let source = DeviceError::Garbage { address: transport.address(), reason };
-    MeasureError::Device { model: model.to_owned(), source }
 }

@@ -13,13 +13,14 @@ use crate::agent::TensorData;
 use crate::graph::Network;
 use crate::graph::eval;
 
+use crate::measure::plausible;
+
 use super::Bench;
 use super::Level;
 use super::MeasureError;
 use super::Plan;
-use super::plausible;
+use super::launch::unexpected;
 use super::read;
-use super::unexpected;
 use crate::measure::Agreement;
 
 /// Runs that count when operations are timed.
