@@ -211,6 +211,13 @@ fn notes(front: &Front) -> String {
     }
     if front.members.is_empty() {
         notes += &format!("{}\n", front.why_empty());
+    } else if let Some(most) = front.limit(Objective::Error)
+        && front
+            .members
+            .iter()
+            .all(|m| m.row.value(Objective::Error).is_none_or(|v| v.value > most))
+    {
+        notes += "no candidate keeps the limit on the error yet; until one does, the front is without it\n";
     }
     notes
 }

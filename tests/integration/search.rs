@@ -252,6 +252,19 @@ fn an_empty_front_names_no_folder_of_files() {
 }
 
 #[test]
+fn a_front_on_which_nothing_keeps_the_limit_on_the_error_says_so() {
+    let folder = TempDir::new().unwrap();
+    let limited = |limit| {
+        let arguments = ["--new", "--budget", "8candidates", "--limit", limit];
+        let output = run(folder.path(), &[&REPLAYED[..], &arguments].concat());
+        check_exit(&output, 0);
+        String::from_utf8(output.stdout).unwrap().contains("keeps the limit on the error yet")
+    };
+    assert!(limited("error<=0.01%"));
+    assert!(!limited("error<=99%"));
+}
+
+#[test]
 fn a_second_search_in_the_same_store_is_refused() {
     let folder = TempDir::new().unwrap();
     let mut first = citronade(folder.path(), &["search", "--budget", "10min"])
