@@ -83,7 +83,7 @@ fn alike(scale: Scale, found: &Graph, n: usize) -> Vec<(String, Graph)> {
     let off = |graph: &Graph| (graph.cost().parameters as f64 / wanted - 1.0).abs();
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let space = NasNet::new(scale, BLOCKS);
-    let mut draw = || {
+    let draw = || {
         let choices = space.options().iter().map(|&options| rng.random_range(0..options) as u8);
         let choices = space.checked(choices.collect()).ok()?;
         let at = |width| NasNet::new(Scale { width, ..scale }, BLOCKS).build(&choices);
@@ -92,7 +92,7 @@ fn alike(scale: Scale, found: &Graph, n: usize) -> Vec<(String, Graph)> {
         let nearest = all.min_by(|a, b| off(a).total_cmp(&off(b)))?;
         (off(&nearest) < TOLERANCE).then_some(nearest)
     };
-    let drawn = std::iter::repeat_with(|| draw()).take(1000).flatten().take(n).enumerate();
+    let drawn = std::iter::repeat_with(draw).take(1000).flatten().take(n).enumerate();
     drawn.map(|(i, graph)| (format!("random {}", i + 1), graph)).collect()
 }
 
