@@ -23,8 +23,9 @@ jobs() { # seeds, strategies
   done
 }
 
-all="$("$citronade" strategies | cut -d' ' -f1) random-chain"
-learning="lemonade citron nsga2 regularized-evolution nash reinforce random-chain bananas rena"
+# Their variants, `NAME:PART`, are for tables.
+all="$("$citronade" strategies | cut -d' ' -f1 | grep -v :) random-chain"
+learning="lemonade citron nsga2 regularized-evolution nash reinforce bananas rena"
 # Names are words.
 # shellcheck disable=SC2086
 [ "${2:-digits}" != digits ] || jobs "${SEEDS:-3}" ${only:-$all} | searches digits 3min
