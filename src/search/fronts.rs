@@ -3,6 +3,7 @@ use crate::pareto::gain;
 
 use super::Costs;
 use super::Situation;
+use super::axes::Axes;
 use super::beliefs::Moments;
 use super::greedy::Offer;
 use super::greedy::choose;
@@ -71,6 +72,14 @@ impl Prospect {
         Prospect { error: outlook.error[at], costs: believed.collect() }
     }
 
+    /// Of the objectives, the error so many deviations from the middle.
+    fn values(&self, error_at: usize, deviations: f64) -> Vec<f64> {
+        let mut values: Vec<f64> = self.costs.iter().map(|cost| cost.middle().exp()).collect();
+        let (mean, std) = self.error;
+        values.insert(error_at, (mean + deviations * std).exp());
+        values
+    }
+
     fn error_belief(&self) -> Belief {
         Belief::log_normal(self.error.0, self.error.1)
     }
@@ -80,18 +89,19 @@ impl Prospect {
 enum Fronts<'a> {
     /// Of the error and the logarithm of one cost; several where noise hides which it is.
     Plane(Vec<Front>),
-    /// Of more objectives, on the axes of the reference.
-    Space { points: Vec<Vec<f64>>, situation: &'a Situation<'a> },
+    /// Of more objectives.
+    Space { points: Vec<Vec<f64>>, axes: Axes<'a>, error_at: usize },
 }
 
 impl<'a> Fronts<'a> {
     fn of(situation: &'a Situation<'a>, outlook: &Outlook) -> Fronts<'a> {
-        let reference = situation.reference.expect("a model has a scale");
-        let normalised = || situation.front.iter().map(|p| reference.normalise(&p.values));
-        if outlook.costs.len() != 1 {
-            return Fronts::Space { points: normalised().collect(), situation };
-        }
         let at = situation.error_at;
+        if outlook.costs.len() != 1 {
+            let axes = Axes::of(situation).expect("a model has a scale");
+            let points = situation.front.iter().map(|p| axes.place(p.values.clone())).collect();
+            return Fronts::Space { points, axes, error_at: at };
+        }
+        let reference = situation.reference.expect("a model has a scale");
         let corner = (reference.reference()[at], reference.reference()[1 - at].ln());
         let recorded = || {
             let points = situation.front.iter();
@@ -119,10 +129,10 @@ impl<'a> Fronts<'a> {
                 let sum: f64 = fronts.iter().map(|front| front.improvement(&error, &cost)).sum();
                 sum / fronts.len() as f64
             }
-            Fronts::Space { points, situation } => {
-                let corner = vec![1.0; prospect.costs.len() + 1];
+            Fronts::Space { points, axes, error_at } => {
+                let corner = axes.corner();
                 let at = |(z, weight): &(f64, f64)| {
-                    weight * gain(points, &placed(situation, prospect, *z), &corner)
+                    weight * gain(points, &axes.place(prospect.values(*error_at, *z)), &corner)
                 };
                 NODES.iter().map(at).sum()
             }
@@ -138,16 +148,9 @@ impl<'a> Fronts<'a> {
                     front.insert(point);
                 });
             }
-            Fronts::Space { points, situation } => points.push(placed(situation, prospect, 0.0)),
+            Fronts::Space { points, axes, error_at } => {
+                points.push(axes.place(prospect.values(*error_at, 0.0)));
+            }
         }
     }
-}
-
-/// Where a candidate lies on the axes of the reference, its error so many deviations from the middle.
-fn placed(situation: &Situation<'_>, prospect: &Prospect, deviations: f64) -> Vec<f64> {
-    let reference = situation.reference.expect("a model has a scale");
-    let mut values: Vec<f64> = prospect.costs.iter().map(|cost| cost.middle().exp()).collect();
-    let (mean, std) = prospect.error;
-    values.insert(situation.error_at, (mean + deviations * std).exp());
-    reference.normalise(&values)
 }

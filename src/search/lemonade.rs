@@ -23,6 +23,7 @@ use super::Generation;
 use super::Parent;
 use super::Situation;
 use super::Strategy;
+use super::axes::Axes;
 use super::batch::Batch;
 use super::greedy::Offer;
 use super::greedy::choose;
@@ -234,8 +235,7 @@ fn by_density(
 }
 
 /// Greedily the children that add most hypervolume at a drawn error: draws from a forest, then greedy
-/// gain. The error counts by its logarithm here, as costs do: on the linear axis of the reported
-/// hypervolume a halved error is hardly worth a step towards larger networks.
+/// gain.
 fn by_gain(
     situation: &Situation<'_>,
     surrogate: &Surrogate,
@@ -244,20 +244,13 @@ fn by_gain(
     inherit: bool,
     rng: &mut ChaCha8Rng,
 ) -> Vec<Child> {
-    let Some(reference) = situation.reference else { return Vec::new() };
-    let at = situation.error_at;
-    let errors = situation.front.iter().map(|p| p.values[at]);
-    let scale = LogError::new(errors.fold(1.0, f64::min), reference.reference()[at]);
-    // Placed once, since each gain looks at the whole front.
-    let placed = |mut values: Vec<f64>| {
-        values[at] = scale.place(values[at]);
-        reference.normalise(&values)
-    };
+    let Some(axes) = Axes::of(situation) else { return Vec::new() };
     // Children in a fixed space are trained from scratch.
     let inherits = inherit && situation.space.choices().is_none();
-    let corner = vec![1.0; reference.objectives().len()];
+    let corner = axes.corner();
+    // Placed once, since each gain looks at the whole front.
     let mut front: Vec<Vec<f64>> =
-        situation.front.iter().map(|p| placed(p.values.clone())).collect();
+        situation.front.iter().map(|p| axes.place(p.values.clone())).collect();
     let mut offers = Vec::new();
     for child in mem::take(children) {
         let features: Features = situation.space.features(&child.architecture);
@@ -266,8 +259,8 @@ fn by_gain(
             continue;
         };
         let parent_error = inherits.then_some(child.parent_error);
-        values.insert(at, surrogate.draw(&features, parent_error, rng));
-        let point = placed(values);
+        values.insert(situation.error_at, surrogate.draw(&features, parent_error, rng));
+        let point = axes.place(values);
         offers.push(Offer { worth: gain(&front, &point, &corner), item: (point, child) });
     }
     let worth = |front: &Vec<Vec<f64>>, (point, _): &(Vec<f64>, Child)| gain(front, point, &corner);
@@ -276,38 +269,4 @@ fn by_gain(
     });
     children.extend(offers.into_iter().map(|offer| offer.item.1));
     chosen.into_iter().map(|(_, child)| child).collect()
-}
-
-/// Places errors by their logarithm on the linear axis that the reference has for them.
-struct LogError {
-    /// An error that would be a great step forward.
-    least: f64,
-    /// The reference's.
-    most: f64,
-}
-
-impl LogError {
-    /// `best` is the lowest error of the front.
-    fn new(best: f64, most: f64) -> LogError {
-        LogError { least: (best / 4.0).max(1e-4).min(most / 4.0), most }
-    }
-
-    /// 0 at the least error or below, the reference's error at the reference.
-    fn place(&self, error: f64) -> f64 {
-        self.most * (error.max(self.least) / self.least).ln() / (self.most / self.least).ln()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn halved_errors_are_equal_steps_and_the_reference_stays() {
-        let scale = LogError::new(0.08, 0.9);
-        assert!((scale.place(0.9) - 0.9).abs() < 1e-12);
-        let step = |from: f64| scale.place(from) - scale.place(from / 2.0);
-        assert!((step(0.4) - step(0.1)).abs() < 1e-12);
-        assert_eq!(scale.place(0.0), 0.0);
-    }
 }

@@ -5,6 +5,7 @@
 //! for the point from which `citron` and `qnehvi` fit a recorded space again, where nothing is resumed).
 mod adam;
 mod ageing;
+mod axes;
 mod bananas;
 mod batch;
 mod bayes;
