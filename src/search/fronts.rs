@@ -154,3 +154,40 @@ impl<'a> Fronts<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    use crate::pareto::Objective;
+    use crate::pareto::Reference;
+    use crate::search::Parent;
+    use crate::search::toy;
+    use crate::space::Space;
+
+    /// On the linear axis of the error the second adds half as much again as the first.
+    #[test]
+    fn a_third_of_the_error_is_worth_more_than_a_fifth_of_the_latency() {
+        let objectives = vec![Objective::Error, Objective::Latency, Objective::Parameters];
+        let reference =
+            Reference::between(objectives, vec![0.0, 5.0, 1e3], vec![0.9, 300.0, 1e6]).unwrap();
+        let space = toy::space();
+        let architecture = space.starts().remove(0);
+        let front = [Parent { id: 0, architecture, values: vec![0.1, 20.0, 1e4] }];
+        let situation = Situation {
+            space: &space,
+            front: &front,
+            known: &BTreeSet::new(),
+            reference: Some(&reference),
+            costs: &|_| None,
+            device: 0,
+            error_at: 0,
+            room: 1,
+        };
+        let free = [(0, vec![Some(40.0), Some(2e4)]), (1, vec![Some(16.0), Some(1e4)])];
+        let error = [0.03_f64, 0.1].map(|error| (error.ln(), 0.01)).to_vec();
+        let outlook = Outlook { error, costs: vec![None, None], drawn: Vec::new() };
+        assert_eq!(chosen(&situation, &free, &outlook, 1), [0]);
+    }
+}
