@@ -52,8 +52,7 @@ pub(super) struct Style {
     pub starts: bool,
     /// Architectures before the model takes over: those, then random ones.
     pub first: usize,
-    /// Are front and candidates what is observed, with its noise, or what lies behind it? With more
-    /// than two objectives the front is what was observed in any case.
+    /// Are front and candidates what is observed, with its noise, or what lies behind it?
     pub recorded: bool,
 }
 
@@ -264,7 +263,6 @@ impl Model {
         }
         let error = self.error.predict(candidates, None, style.recorded);
         let mut costs = Vec::new();
-        let mut drawn_costs = None;
         for (process, known) in self.costs.iter_mut().zip(example) {
             if known.is_some() {
                 costs.push(None);
@@ -275,32 +273,24 @@ impl Model {
             }
             let trend = if self.trended { process.trend(&self.pool) } else { None };
             costs.push(Some(process.predict(candidates, trend.as_deref(), style.recorded)));
-            drawn_costs = Some(process.observed_logs());
         }
-        let drawn = match style.recorded || self.costs.len() > 1 {
-            true => Vec::new(),
-            false => self.draw_fronts(drawn_costs.as_deref(), rng),
-        };
+        let drawn = if style.recorded { Vec::new() } else { self.draw_fronts(rng) };
         Some(Outlook { error, costs, drawn })
     }
 
-    /// Draws of the errors behind the observations, each with its cost as observed: of the two only the error
+    /// Draws of the errors behind the observations, by cost, each with its cost as observed: only the error
     /// is noisy.
-    fn draw_fronts(
-        &self,
-        costs: Option<&[(usize, f64)]>,
-        rng: &mut ChaCha8Rng,
-    ) -> Vec<Vec<(f64, f64)>> {
-        let logs: BTreeMap<usize, f64> = match costs {
-            Some(costs) => costs.iter().copied().collect(),
-            None => self.costs[0].observed_logs().into_iter().collect(),
+    fn draw_fronts(&self, rng: &mut ChaCha8Rng) -> Vec<Vec<Vec<(f64, f64)>>> {
+        let draws: Vec<Vec<f64>> = (0..FRONTS).filter_map(|_| self.error.draw(None, rng)).collect();
+        let observed = self.error.observed_logs();
+        let with_cost = |process: &Process| {
+            let logs: BTreeMap<usize, f64> = process.observed_logs().into_iter().collect();
+            let beside = |errors: &Vec<f64>| {
+                let each = errors.iter().zip(&observed);
+                each.filter_map(|(&log, (at, _))| Some((log, *logs.get(at)?))).collect()
+            };
+            draws.iter().map(beside).collect()
         };
-        let draws = (0..FRONTS).filter_map(|_| self.error.draw(None, rng));
-        let with_costs = |errors: Vec<f64>| {
-            let observed = self.error.observed_logs();
-            let each = errors.into_iter().zip(observed);
-            each.filter_map(|(log, (at, _))| Some((log.exp(), *logs.get(&at)?))).collect()
-        };
-        draws.map(with_costs).collect()
+        self.costs.iter().map(with_cost).collect()
     }
 }

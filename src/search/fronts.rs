@@ -1,24 +1,11 @@
 //! The fronts that a strategy expects to improve, and the candidates worth most for that.
-use crate::pareto::gain;
-
 use super::Costs;
 use super::Situation;
-use super::axes::Axes;
 use super::beliefs::Moments;
 use super::greedy::Offer;
 use super::greedy::choose;
 use super::improvement::Belief;
 use super::improvement::Front;
-
-/// Where the error is looked at under more than two objectives, in standard deviations, with weights:
-/// Gauss-Hermite of five points.
-const NODES: [(f64, f64); 5] = [
-    (-2.856_970, 0.011_257),
-    (-1.355_626, 0.222_076),
-    (0.0, 0.533_333),
-    (1.355_626, 0.222_076),
-    (2.856_970, 0.011_257),
-];
 
 /// What is believed of the candidates of a pool.
 pub(super) struct Outlook {
@@ -26,29 +13,42 @@ pub(super) struct Outlook {
     pub error: Moments,
     /// Of the logarithm of each cost that is not known.
     pub costs: Vec<Option<Moments>>,
-    /// What lies behind the observed points, `[error, logarithm of the cost]`, drawn some times; none
+    /// What lies behind the observed points, drawn some times, by cost: logarithms of error and cost; none
     /// where the front is what was observed.
-    pub drawn: Vec<Vec<(f64, f64)>>,
+    pub drawn: Vec<Vec<Vec<(f64, f64)>>>,
 }
 
 /// What is worth most, greedily: each stands on the front with the median that is believed of it when
 /// the next is chosen.
+///
+/// With several costs each has its share of the batch, which is to improve the front of the error and that
+/// cost alone. (In the volume of all together a large network counts for nothing: it is dear in every
+/// cost at once, and the little that is left of each is multiplied.)
 pub(super) fn chosen(
     situation: &Situation<'_>,
     free: &[(usize, Costs)],
     outlook: &Outlook,
     wanted: usize,
 ) -> Vec<usize> {
-    let mut fronts = Fronts::of(situation, outlook);
-    let offer = |(at, costs): &(usize, Costs)| {
-        let prospect = Prospect::of(*at, costs, outlook);
-        Offer { worth: fronts.worth(&prospect), item: (*at, prospect) }
-    };
-    let mut offers: Vec<Offer<(usize, Prospect)>> = free.iter().map(offer).collect();
-    let worth = |fronts: &Fronts<'_>, (_, prospect): &(usize, Prospect)| fronts.worth(prospect);
-    let chosen = choose(&mut offers, wanted, &mut fronts, worth, |fronts, (_, prospect)| {
-        fronts.insert(prospect);
-    });
+    let costs = outlook.costs.len();
+    let mut left: Vec<(usize, Prospect)> =
+        free.iter().map(|(at, costs)| (*at, Prospect::of(*at, costs, outlook))).collect();
+    let mut chosen: Vec<(usize, Prospect)> = Vec::new();
+    for turn in 0..costs {
+        // Another cost is first each time, so that none starves where batches are small.
+        let mut plane = Plane::of(situation, outlook, (situation.known.len() + turn) % costs);
+        chosen.iter().for_each(|(_, prospect)| plane.insert(prospect));
+        let share = (wanted - chosen.len()).div_ceil(costs - turn);
+        let offer = |(at, prospect): (usize, Prospect)| Offer {
+            worth: plane.worth(&prospect),
+            item: (at, prospect),
+        };
+        let mut offers: Vec<Offer<(usize, Prospect)>> = left.drain(..).map(offer).collect();
+        let worth = |plane: &Plane, (_, prospect): &(usize, Prospect)| plane.worth(prospect);
+        let take = |plane: &mut Plane, (_, prospect): &(usize, Prospect)| plane.insert(prospect);
+        chosen.extend(choose(&mut offers, share, &mut plane, worth, take));
+        left = offers.into_iter().map(|offer| offer.item).collect();
+    }
     chosen.into_iter().map(|(at, _)| at).collect()
 }
 
@@ -71,46 +71,36 @@ impl Prospect {
             });
         Prospect { error: outlook.error[at], costs: believed.collect() }
     }
-
-    /// Of the objectives, the error so many deviations from the middle.
-    fn values(&self, error_at: usize, deviations: f64) -> Vec<f64> {
-        let mut values: Vec<f64> = self.costs.iter().map(|cost| cost.middle().exp()).collect();
-        let (mean, std) = self.error;
-        values.insert(error_at, (mean + deviations * std).exp());
-        values
-    }
-
-    fn error_belief(&self) -> Belief {
-        Belief::log_normal(self.error.0, self.error.1)
-    }
 }
 
-/// The front that is to be improved.
-enum Fronts<'a> {
-    /// Of the error and the logarithm of one cost; several where noise hides which it is.
-    Plane(Vec<Front>),
-    /// Of more objectives.
-    Space { points: Vec<Vec<f64>>, axes: Axes<'a>, error_at: usize },
+/// The front of the error and one cost that is to be improved, or several where noise hides which it is.
+/// Costs are logarithms; so is the error where there are more costs than one: a halved error is a step
+/// wherever it is halved.
+struct Plane {
+    cost: usize,
+    is_log: bool,
+    fronts: Vec<Front>,
 }
 
-impl<'a> Fronts<'a> {
-    fn of(situation: &'a Situation<'a>, outlook: &Outlook) -> Fronts<'a> {
-        let at = situation.error_at;
-        if outlook.costs.len() != 1 {
-            let axes = Axes::of(situation).expect("a model has a scale");
-            let points = situation.front.iter().map(|p| axes.place(p.values.clone())).collect();
-            return Fronts::Space { points, axes, error_at: at };
-        }
+impl Plane {
+    fn of(situation: &Situation<'_>, outlook: &Outlook, cost: usize) -> Plane {
         let reference = situation.reference.expect("a model has a scale");
-        let corner = (reference.reference()[at], reference.reference()[1 - at].ln());
-        let recorded = || {
-            let points = situation.front.iter();
-            points.map(|p| (p.values[at], p.values[1 - at].ln())).collect::<Vec<_>>()
+        let is_log = outlook.costs.len() > 1;
+        // Objectives are the costs, and the error among them.
+        let at = cost + usize::from(cost >= situation.error_at);
+        let place = |error: f64, log_cost: f64| (if is_log { error.ln() } else { error }, log_cost);
+        let of_values = |values: &[f64]| place(values[situation.error_at], values[at].ln());
+        let recorded = || situation.front.iter().map(|p| of_values(&p.values)).collect();
+        let all: Vec<Vec<(f64, f64)>> = match outlook.drawn.get(cost) {
+            None => vec![recorded()],
+            Some(drawn) => {
+                let placed = |points: &Vec<(f64, f64)>| {
+                    points.iter().map(|&(error, cost)| place(error.exp(), cost)).collect()
+                };
+                drawn.iter().map(placed).collect()
+            }
         };
-        let all = match outlook.drawn.is_empty() {
-            true => vec![recorded()],
-            false => outlook.drawn.clone(),
-        };
+        let corner = of_values(reference.reference());
         let front = |points: Vec<(f64, f64)>| {
             let mut front = Front::new(corner);
             for point in points {
@@ -118,40 +108,30 @@ impl<'a> Fronts<'a> {
             }
             front
         };
-        Fronts::Plane(all.into_iter().map(front).collect())
+        Plane { cost, is_log, fronts: all.into_iter().map(front).collect() }
+    }
+
+    fn error(&self, (mean, std): (f64, f64)) -> Belief {
+        match self.is_log {
+            true => Belief::Gaussian { mean, std },
+            false => Belief::log_normal(mean, std),
+        }
     }
 
     /// Expected improvement of the hypervolume.
     fn worth(&self, prospect: &Prospect) -> f64 {
-        match self {
-            Fronts::Plane(fronts) => {
-                let (error, cost) = (prospect.error_belief(), prospect.costs[0]);
-                let sum: f64 = fronts.iter().map(|front| front.improvement(&error, &cost)).sum();
-                sum / fronts.len() as f64
-            }
-            Fronts::Space { points, axes, error_at } => {
-                let corner = axes.corner();
-                let at = |(z, weight): &(f64, f64)| {
-                    weight * gain(points, &axes.place(prospect.values(*error_at, *z)), &corner)
-                };
-                NODES.iter().map(at).sum()
-            }
-        }
+        let (error, cost) = (self.error(prospect.error), prospect.costs[self.cost]);
+        let sum: f64 = self.fronts.iter().map(|front| front.improvement(&error, &cost)).sum();
+        sum / self.fronts.len() as f64
     }
 
     /// Takes a candidate in as the median that is believed of it.
     fn insert(&mut self, prospect: &Prospect) {
-        match self {
-            Fronts::Plane(fronts) => {
-                let point = (prospect.error.0.exp(), prospect.costs[0].middle());
-                fronts.iter_mut().for_each(|front| {
-                    front.insert(point);
-                });
-            }
-            Fronts::Space { points, axes, error_at } => {
-                points.push(axes.place(prospect.values(*error_at, 0.0)));
-            }
-        }
+        let error = self.error(prospect.error).middle();
+        let point = (error, prospect.costs[self.cost].middle());
+        self.fronts.iter_mut().for_each(|front| {
+            front.insert(point);
+        });
     }
 }
 
