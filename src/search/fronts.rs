@@ -1,10 +1,9 @@
 //! The fronts that a strategy expects to improve, and the candidates worth most for that.
-use crate::pareto::gain;
-
 use super::Costs;
 use super::Situation;
 use super::axes::Axes;
 use super::beliefs::Moments;
+use super::goal::Goal;
 use super::greedy::Offer;
 use super::greedy::choose;
 use super::improvement::Belief;
@@ -87,22 +86,27 @@ impl Prospect {
 
 /// The front that is to be improved.
 enum Fronts<'a> {
+    /// Of the error alone, the lowest so far: what comes first while nothing keeps the limit on it.
+    Error(f64),
     /// Of the error and the logarithm of one cost; several where noise hides which it is.
     Plane(Vec<Front>),
     /// Of more objectives.
-    Space { points: Vec<Vec<f64>>, axes: Axes<'a>, error_at: usize },
+    Space { goal: Goal, axes: Axes<'a>, error_at: usize },
 }
 
 impl<'a> Fronts<'a> {
     fn of(situation: &'a Situation<'a>, outlook: &Outlook) -> Fronts<'a> {
         let at = situation.error_at;
+        let corner = situation.corner().expect("a model has a scale");
+        if situation.needs_lower_error() {
+            return Fronts::Error(situation.lowest_error().unwrap_or(corner[at]));
+        }
         if outlook.costs.len() != 1 {
             let axes = Axes::of(situation).expect("a model has a scale");
-            let points = situation.front.iter().map(|p| axes.place(p.values.clone())).collect();
-            return Fronts::Space { points, axes, error_at: at };
+            let goal = Goal::of(situation, |values| axes.place(values)).expect("there is a scale");
+            return Fronts::Space { goal, axes, error_at: at };
         }
-        let reference = situation.reference.expect("a model has a scale");
-        let corner = (reference.reference()[at], reference.reference()[1 - at].ln());
+        let corner = (corner[at], corner[1 - at].ln());
         let recorded = || {
             let points = situation.front.iter();
             points.map(|p| (p.values[at], p.values[1 - at].ln())).collect::<Vec<_>>()
@@ -124,32 +128,33 @@ impl<'a> Fronts<'a> {
     /// Expected improvement of the hypervolume.
     fn worth(&self, prospect: &Prospect) -> f64 {
         match self {
+            Fronts::Error(least) => prospect.error_belief().gain_below(*least, least.ln()),
             Fronts::Plane(fronts) => {
                 let (error, cost) = (prospect.error_belief(), prospect.costs[0]);
                 let sum: f64 = fronts.iter().map(|front| front.improvement(&error, &cost)).sum();
                 sum / fronts.len() as f64
             }
-            Fronts::Space { points, axes, error_at } => {
-                let corner = axes.corner();
+            Fronts::Space { goal, axes, error_at } => {
                 let at = |(z, weight): &(f64, f64)| {
-                    weight * gain(points, &axes.place(prospect.values(*error_at, *z)), &corner)
+                    weight * goal.worth(&axes.place(&prospect.values(*error_at, *z)))
                 };
                 NODES.iter().map(at).sum()
             }
         }
     }
 
-    /// Takes a candidate in as the median that is believed of it.
+    /// Takes a candidate in as the median that is believed of it. Of the error alone several may be the lowest.
     fn insert(&mut self, prospect: &Prospect) {
         match self {
+            Fronts::Error(_) => {}
             Fronts::Plane(fronts) => {
                 let point = (prospect.error.0.exp(), prospect.costs[0].middle());
                 fronts.iter_mut().for_each(|front| {
                     front.insert(point);
                 });
             }
-            Fronts::Space { points, axes, error_at } => {
-                points.push(axes.place(prospect.values(*error_at, 0.0)));
+            Fronts::Space { goal, axes, error_at } => {
+                goal.take(axes.place(&prospect.values(*error_at, 0.0)));
             }
         }
     }
@@ -180,6 +185,7 @@ mod tests {
             front: &front,
             known: &BTreeSet::new(),
             reference: Some(&reference),
+            limits: &[],
             costs: &|_| None,
             device: 0,
             error_at: 0,

@@ -76,7 +76,7 @@ impl Belief {
 
     /// `E[(t - X)+]`, the expected gain below `t`, whose logarithm is at hand.
     #[inline]
-    fn gain_below(&self, t: f64, ln_t: f64) -> f64 {
+    pub fn gain_below(&self, t: f64, ln_t: f64) -> f64 {
         match *self {
             Self::Exact(x) => (t - x).max(0.0),
             Self::Gaussian { mean, std } => {
