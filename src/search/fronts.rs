@@ -39,9 +39,12 @@ pub(super) fn chosen(
     wanted: usize,
 ) -> Vec<usize> {
     let mut fronts = Fronts::of(situation, outlook);
+    let common = fronts.common();
     let offer = |(at, costs): &(usize, Costs)| {
         let prospect = Prospect::of(*at, costs, outlook);
-        Offer { worth: fronts.worth(&prospect), item: (*at, prospect) }
+        // Of thousands only those that may be the best are looked at under each front.
+        let worth = common.as_ref().unwrap_or(&fronts).worth(&prospect);
+        Offer { worth, item: (*at, prospect) }
     };
     let mut offers: Vec<Offer<(usize, Prospect)>> = free.iter().map(offer).collect();
     let worth = |fronts: &Fronts<'_>, (_, prospect): &(usize, Prospect)| fronts.worth(prospect);
@@ -123,6 +126,16 @@ impl<'a> Fronts<'a> {
             front
         };
         Fronts::Plane(all.into_iter().map(front).collect())
+    }
+
+    /// What all of several fronts dominate: under it everything is worth as much or more. `None` of a single one.
+    fn common(&self) -> Option<Fronts<'a>> {
+        match self {
+            Fronts::Plane(fronts) if fronts.len() > 1 => {
+                Some(Fronts::Plane(vec![Front::common(fronts)?]))
+            }
+            Fronts::Plane(_) | Fronts::Error(_) | Fronts::Space { .. } => None,
+        }
     }
 
     /// Expected improvement of the hypervolume.

@@ -267,7 +267,10 @@ fn decisions_with_words_of_their_own_have_no_options_that_are_nowhere() {
     assert_eq!(error, "5 is not one of 2, 3, 4");
     for row in table.space.all().unwrap() {
         assert!(table.space.features(row).counts.is_empty(), "counts of unrelated words");
-        assert_eq!(space.parse(&space.text(row.choices().unwrap())), Ok(row.choices().unwrap().clone()));
+        assert_eq!(
+            space.parse(&space.text(row.choices().unwrap())),
+            Ok(row.choices().unwrap().clone())
+        );
     }
     let shared = read_text(&small(), "csv").unwrap();
     let first = &shared.space.all().unwrap()[0];
@@ -279,7 +282,8 @@ fn decisions_with_words_of_their_own_have_no_options_that_are_nowhere() {
 fn the_words_of_a_table_change_nothing_for_a_controller() {
     let told_apart = small().lines().enumerate().fold(String::new(), |mut text, (n, line)| {
         let cells: Vec<&str> = line.split(',').collect();
-        let word: Vec<String> = cells[1].chars().zip("abcd".chars()).map(|(c, at)| format!("{at}{c}")).collect();
+        let word: Vec<String> =
+            cells[1].chars().zip("abcd".chars()).map(|(c, at)| format!("{at}{c}")).collect();
         let word = if n == 0 { cells[1].to_owned() } else { word.join("-") };
         writeln!(text, "{},{word},{}", cells[0], cells[2..].join(",")).unwrap();
         text
@@ -378,7 +382,11 @@ fn a_bad_table_is_refused_on_the_command_line_before_anything_is_played() {
         ("csv", format!("{row}0,11,.4,1\n"), "line 3 has the same index as line 2: 0"),
         ("csv", format!("{row}1,11,.4,-1\n"), "line 3, column `lat_a`: `-1` is not a latency"),
         ("csv", format!("{row}1,11,.4\n"), "line 3 has 3 cells where the header has 4"),
-        ("nb201", cell.to_owned(), "1 of the 15625 architectures of NAS-Bench-201; the first that is missing is 000001"),
+        (
+            "nb201",
+            cell.to_owned(),
+            "1 of the 15625 architectures of NAS-Bench-201; the first that is missing is 000001",
+        ),
         ("nas-bench-graph", graph.to_owned(), "2 of the 26206 architectures of NAS-Bench-Graph"),
     ];
     for (benchmark, text, wanted) in cases {

@@ -77,7 +77,12 @@ impl Game {
     }
 
     /// What is proposed now; checks that it is new and within the limit.
-    pub(in crate::search) fn propose(&self, strategy: &mut dyn Strategy, room: usize, seed: u64) -> Generation {
+    pub(in crate::search) fn propose(
+        &self,
+        strategy: &mut dyn Strategy,
+        room: usize,
+        seed: u64,
+    ) -> Generation {
         let values = |e: &Evaluated| Some([e.error?, parameters(&e.architecture)]);
         let whole: Vec<(&Evaluated, [f64; 2])> =
             self.told.iter().filter_map(|e| Some((e, values(e)?))).collect();
@@ -114,9 +119,7 @@ impl Game {
     fn evaluate(&mut self, proposal: Proposal) -> Evaluated {
         let of = |id: u64| self.told.iter().find(|told| told.id == id).unwrap();
         let parent = proposal.parent.map(|id| graph(&of(id).architecture).clone());
-        let Architecture::Grown { graph, steps } = proposal.architecture else {
-            unreachable!()
-        };
+        let Architecture::Grown { graph, steps } = proposal.architecture else { unreachable!() };
         let steps = steps.into_iter().map(|applied| applied.step).collect();
         let error = (self.judge)(&graph);
         let architecture = Architecture::grown(graph);
