@@ -55,6 +55,7 @@ fn check_beats_chance(name: &str, share: f64) {
     let chance = mean_regret(&table, "random", Latency::Learnt);
     for latency in [Latency::Learnt, Latency::Known] {
         let regret = mean_regret(&table, name, latency);
+        eprintln!("ZZ {name} {latency:?}: {regret} / {chance} = {}", regret / chance);
         assert!(regret < share * chance, "{name} {latency:?}: {regret}, by chance {chance}");
     }
 }
@@ -89,6 +90,7 @@ fn accepting_by_surrogate_is_better_than_by_density() {
     for latency in [Latency::Learnt, Latency::Known] {
         let [gain, density] =
             ["lemonade", "lemonade:density"].map(|name| mean_regret(&table, name, latency));
+        eprintln!("ZZ surrogate {gain} {density}");
         assert!(gain < 0.9 * density, "{latency:?}: {gain}, by density {density}");
     }
 }
