@@ -1,8 +1,6 @@
 //! `citronade bench`: strategies on a recorded benchmark.
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io;
-use std::io::BufWriter;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -23,6 +21,7 @@ use crate::tabular::Mean;
 use crate::tabular::Rules;
 use crate::tabular::Table;
 use crate::tabular::TableError;
+use crate::tabular::Trace;
 use crate::tabular::difference;
 use crate::tabular::final_over_devices;
 use crate::tabular::over_devices;
@@ -69,18 +68,16 @@ pub fn run(args: &Bench, voice: Voice) -> anyhow::Result<Exit> {
     let mut entries = strategies(args, &table)?;
     let [trace, svg] = files(args)?;
     let interrupted = watch_interrupt()?;
-    let played = play_all(&mut entries, &rules, &table, &devices, &interrupted, voice.quiet);
+    let mut hall = Hall { rules: &rules, table: &table, devices: &devices, trace };
+    let played = hall.play_all(&mut entries, &interrupted, voice.quiet);
     entries.retain(|entry| !entry.games.is_empty());
     if entries.is_empty() {
         return Ok(played.map(|()| Exit::Done)?);
     }
     match voice.json {
         true => output::result(&summary(args, &table, &rules, &devices, &entries).to_string())?,
-        false => output::result(&text(args, &rules, &devices, &entries))?,
+        false => output::result(&text(args, &table, &rules, &devices, &entries))?,
     };
-    if let Some(file) = trace {
-        write_trace(file, &table, &devices, &entries).context("cannot write the trace")?;
-    }
     if let Some(mut file) = svg {
         let picture = picture(args, &devices, &entries);
         file.write_all(picture.as_bytes()).context("cannot write the picture")?;
@@ -89,24 +86,53 @@ pub fn run(args: &Bench, voice: Voice) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Fills the entries; what was played before a failure stays.
-fn play_all(
-    entries: &mut [Entry],
-    rules: &Rules,
-    table: &Table,
-    devices: &[&Device],
-    interrupted: &AtomicBool,
-    quiet: bool,
-) -> Result<(), TableError> {
-    for Entry { strategy, games } in entries {
-        for device in devices {
-            if !quiet {
-                output::note(&format!("{strategy} on {} …", device.name));
+/// Where games are played.
+struct Hall<'a> {
+    rules: &'a Rules,
+    table: &'a Table,
+    devices: &'a [&'a Device],
+    /// Where every query is written, when its game is over.
+    trace: Option<File>,
+}
+
+impl Hall<'_> {
+    /// Fills the entries; what was played before a failure stays.
+    fn play_all(
+        &mut self,
+        entries: &mut [Entry],
+        interrupted: &AtomicBool,
+        quiet: bool,
+    ) -> Result<(), TableError> {
+        for Entry { strategy, games } in entries {
+            for device in self.devices {
+                if !quiet {
+                    output::note(&format!("{strategy} on {} …", device.name));
+                }
+                let (table, file) = (self.table, &mut self.trace);
+                let mut over = |seed, trace: &Trace| match file {
+                    // At once, so that nothing of it is lost if this process is killed.
+                    Some(file) => {
+                        file.write_all(lines(strategy, device, seed, trace, table).as_bytes())
+                    }
+                    None => Ok(()),
+                };
+                games.push(self.rules.games(table, device, strategy, &mut over, interrupted)?);
             }
-            games.push(rules.games(table, device, strategy, interrupted)?);
         }
+        Ok(())
     }
-    Ok(())
+}
+
+/// A game as the trace has it.
+fn lines(strategy: &str, device: &Device, seed: u64, trace: &Trace, table: &Table) -> String {
+    let each = (1..).zip(&trace.rows).map(|(query, &row)| {
+        let line = json!({
+            "strategy": strategy, "device": device.name, "seed": seed, "query": query,
+            "arch": table.index[row], "error": table.error[row], "latency": device.latency[row],
+        });
+        format!("{line}\n")
+    });
+    each.collect()
 }
 
 /// Those asked for, each once, or all.
@@ -151,37 +177,10 @@ fn files(args: &Bench) -> Result<[Option<File>; 2], UsageError> {
     Ok([create(&args.trace)?, create(&args.svg)?])
 }
 
-/// The checkpoints within the games, or else their end.
+/// The checkpoints within the games, and their end.
 fn checkpoints(rules: &Rules) -> Vec<usize> {
-    let mut within: Vec<usize> = CHECKPOINTS.into_iter().filter(|k| *k <= rules.queries).collect();
-    if within.is_empty() {
-        within.push(rules.queries);
-    }
-    within
-}
-
-fn write_trace(
-    file: File,
-    table: &Table,
-    devices: &[&Device],
-    entries: &[Entry],
-) -> io::Result<()> {
-    let mut file = BufWriter::new(file);
-    for entry in entries {
-        for (device, games) in devices.iter().zip(&entry.games) {
-            for (seed, trace) in games.traces.iter().enumerate() {
-                for (query, &row) in (1..).zip(&trace.rows) {
-                    let line = json!({
-                        "strategy": entry.strategy, "device": device.name, "seed": seed,
-                        "query": query, "arch": table.index[row], "error": table.error[row],
-                        "latency": device.latency[row],
-                    });
-                    writeln!(file, "{line}")?;
-                }
-            }
-        }
-    }
-    file.flush()
+    let within = CHECKPOINTS.into_iter().filter(|k| *k < rules.queries);
+    within.chain([rules.queries]).collect()
 }
 
 fn picture(args: &Bench, devices: &[&Device], entries: &[Entry]) -> String {
@@ -221,7 +220,7 @@ fn summary(
                 "device": device.name,
                 "regret": by_checkpoint(&|k| Some(games.regret_after(k))),
                 "final_regret": by_checkpoint(&|k| games.final_regret_after(k)),
-                "simulated_seconds": simulated(table, games),
+                "simulated_seconds": simulated(table, &[games]),
                 "seconds": games.seconds,
             })
         })
@@ -251,10 +250,11 @@ fn summary(
 }
 
 /// Mean seconds of training that a game's queries stand for, where the table has them.
-fn simulated(table: &Table, games: &Games) -> Option<f64> {
+fn simulated(table: &Table, games: &[&Games]) -> Option<f64> {
     let seconds = table.seconds.as_ref()?;
-    let rows = games.traces.iter().flat_map(|trace| &trace.rows);
-    Some(rows.map(|&row| seconds[row]).sum::<f64>() / games.traces.len() as f64)
+    let traces = games.iter().flat_map(|games| &games.traces);
+    let rows = traces.clone().flat_map(|trace| &trace.rows);
+    Some(rows.map(|&row| seconds[row]).sum::<f64>() / traces.count() as f64)
 }
 
 /// A strategy and its games on one device or several.
@@ -270,42 +270,57 @@ fn pairs<T>(all: &[T]) -> impl Iterator<Item = (&T, &T)> {
     (0..all.len()).flat_map(move |a| (a + 1..all.len()).map(move |b| (&all[a], &all[b])))
 }
 
-fn text(args: &Bench, rules: &Rules, devices: &[&Device], entries: &[Entry]) -> String {
+fn text(
+    args: &Bench,
+    table: &Table,
+    rules: &Rules,
+    devices: &[&Device],
+    entries: &[Entry],
+) -> String {
     let checkpoints = checkpoints(rules);
     let (end, before) = checkpoints.split_last().expect("there is a checkpoint");
     let before: String = before.iter().map(|k| format!("{k} / ")).collect();
     let mut lines = vec![format!(
-        "{}, latency {}, {}: hypervolume regret in % after {before}{} (95 % interval)",
+        "{}, latency {}, {}: hypervolume regret in % after {before}{} (95 % interval); seconds of all games{}",
         args.benchmark,
         args.latency,
         plural(rules.seeds as u64, "seed"),
-        plural(*end as u64, "query")
+        plural(*end as u64, "query"),
+        if table.seconds.is_some() { "; training that a game stands for" } else { "" }
     )];
     let regret: Regret = |games, k| Some(over_devices(games, k));
     for (at, device) in devices.iter().enumerate() {
         let played = entries.iter().filter_map(|e| Some((&*e.strategy, vec![e.games.get(at)?])));
-        lines.extend(block(&device.name, &played.collect::<Vec<_>>(), regret, &checkpoints));
+        lines.extend(block(&device.name, &played.collect::<Vec<_>>(), table, regret, &checkpoints));
     }
     let whole = whole(devices, entries);
     let mean = "mean over the devices";
     if devices.len() > 1 {
-        lines.extend(block(mean, &whole, regret, &checkpoints));
+        lines.extend(block(mean, &whole, table, regret, &checkpoints));
     }
     let title =
         if devices.len() > 1 { format!("{mean}, final error") } else { "final error".into() };
-    lines.extend(block(&title, &whole, final_over_devices, &checkpoints));
+    lines.extend(block(&title, &whole, table, final_over_devices, &checkpoints));
     lines.extend(compared(&whole, *end));
     lines.join("\n")
 }
 
 /// A title and a row for each strategy, the lowest regret of the end first; nothing without rows.
-fn block(title: &str, played: &[Played<'_>], regret: Regret, checkpoints: &[usize]) -> Vec<String> {
+fn block(
+    title: &str,
+    played: &[Played<'_>],
+    table: &Table,
+    regret: Regret,
+    checkpoints: &[usize],
+) -> Vec<String> {
     let row = |(strategy, games): &Played<'_>| {
         let means = checkpoints.iter().map(|&k| regret(games, k));
         let means: Vec<Mean> = means.collect::<Option<_>>()?;
         let seconds: f64 = games.iter().map(|g| g.seconds).sum();
         let figures = means.iter().map(|mean| cell(*mean)).collect::<Vec<_>>().join("   ");
-        Some((means.last()?.mean, format!("  {strategy:<22} {figures}   {seconds:>7.1} s")))
+        let training = simulated(table, games).map_or(String::new(), |s| format!("   {s:>9.0} s"));
+        let row = format!("  {strategy:<22} {figures}   {seconds:>7.1} s{training}");
+        Some((means.last()?.mean, row))
     };
     let mut rows: Vec<(f64, String)> = played.iter().filter_map(row).collect();
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -101,6 +101,7 @@ fn of_store(error: &StoreError) -> Exit {
 fn of_table(error: &TableError) -> Exit {
     match error {
         TableError::Interrupted => Exit::Interrupted,
+        TableError::Trace(_) => Exit::Failure,
         TableError::NoFormat { .. }
         | TableError::NoDevice { .. }
         | TableError::NoStrategy { .. }

@@ -49,11 +49,14 @@ impl Engine {
         };
         let room = wanted.min(self.candidates_left());
         let (space, known) = (self.space.as_ref(), self.state.known());
+        let limits: Vec<Option<f64>> =
+            self.config.objectives.iter().map(|o| self.config.limit(*o)).collect();
         let situation = Situation {
             space,
             front: &front,
             known,
             reference: self.state.reference(device),
+            limits: &limits,
             costs: &|architecture| costs.of(new_graph(space, known, architecture)?.as_ref()),
             error_at: self.config.error_at(),
             device,

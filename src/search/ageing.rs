@@ -2,7 +2,7 @@
 //!
 //! Real, Aggarwal, Huang, Le, *Regularized Evolution for Image Classifier Architecture Search*, AAAI
 //! 2019. With several objectives the best of a tournament is the one of the lowest rank of dominance
-//! within the population, then the least crowded.
+//! within the population, then the least crowded; whoever keeps the hard limits comes first, as in `nsga2`.
 use rand_chacha::ChaCha8Rng;
 
 use super::Evaluated;

@@ -16,21 +16,16 @@ impl<'a> Axes<'a> {
     pub fn of(situation: &'a Situation<'_>) -> Option<Axes<'a>> {
         let reference = situation.reference?;
         let error_at = situation.error_at;
-        let errors = situation.front.iter().map(|point| point.values[error_at]);
-        let best = errors.fold(1.0, f64::min);
+        let best = situation.lowest_error().map_or(1.0, |error| error.min(1.0));
         let error = LogError::new(best, reference.reference()[error_at]);
         Some(Axes { reference, error_at, error })
     }
 
     /// Where values of the objectives lie, 1 at the reference.
-    pub fn place(&self, mut values: Vec<f64>) -> Vec<f64> {
+    pub fn place(&self, values: &[f64]) -> Vec<f64> {
+        let mut values = values.to_vec();
         values[self.error_at] = self.error.place(values[self.error_at]);
         self.reference.normalise(&values)
-    }
-
-    /// The corner from which hypervolume is counted.
-    pub fn corner(&self) -> Vec<f64> {
-        vec![1.0; self.reference.objectives().len()]
     }
 }
 

@@ -8,7 +8,6 @@
 //! paper it is one bit.
 use rand_chacha::ChaCha8Rng;
 
-use crate::pareto::gain;
 use crate::space::Architecture;
 use crate::space::Features;
 
@@ -18,6 +17,7 @@ use super::Generation;
 use super::Situation;
 use super::Strategy;
 use super::batch::Batch;
+use super::goal::Goal;
 use super::history::History;
 use super::mlp::Ensemble;
 use super::mlp::Training;
@@ -190,9 +190,9 @@ fn chosen(
     rng: &mut ChaCha8Rng,
 ) -> Vec<Candidate> {
     let Some(reference) = situation.reference else { return Vec::new() };
-    let corner = vec![1.0; reference.objectives().len()];
-    let mut front: Vec<Vec<f64>> =
-        situation.front.iter().map(|member| reference.normalise(&member.values)).collect();
+    let Some(mut goal) = Goal::of(situation, |values| reference.normalise(values)) else {
+        return Vec::new();
+    };
     let drawn = candidates.into_iter().filter_map(|candidate| {
         let values = beliefs.draw(&candidate, situation.error_at, rng)?;
         Some((reference.normalise(&values), candidate))
@@ -200,10 +200,10 @@ fn chosen(
     let mut drawn: Vec<(Vec<f64>, Candidate)> = drawn.collect();
     let mut chosen = Vec::new();
     while chosen.len() < wanted {
-        let gains = drawn.iter().map(|(point, _)| gain(&front, point, &corner));
+        let gains = drawn.iter().map(|(point, _)| goal.worth(point));
         let Some((at, _)) = gains.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)) else { break };
         let (point, candidate) = drawn.swap_remove(at);
-        front.push(point);
+        goal.take(point);
         chosen.push(candidate);
     }
     chosen
@@ -213,16 +213,6 @@ fn chosen(
 mod tests {
     use super::super::toy;
     use super::*;
-
-    #[test]
-    fn telling_again_restores_it() {
-        toy::check_telling_restores(&mut Bananas::default(), &mut Bananas::default());
-    }
-
-    #[test]
-    fn it_goes_on_where_results_are_missing() {
-        toy::check_goes_on_without_results(&mut Bananas::default());
-    }
 
     #[test]
     fn the_candidates_chosen_add_most_to_the_front_and_to_each_other() {

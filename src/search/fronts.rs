@@ -30,23 +30,28 @@ pub(super) fn chosen(
     outlook: &Outlook,
     wanted: usize,
 ) -> Vec<usize> {
-    let costs = outlook.costs.len();
     let mut left: Vec<(usize, Prospect)> =
         free.iter().map(|(at, costs)| (*at, Prospect::of(*at, costs, outlook))).collect();
     let mut chosen: Vec<(usize, Prospect)> = Vec::new();
-    for turn in 0..costs {
-        // Another cost is first each time, so that none starves where batches are small.
-        let mut plane = Plane::of(situation, outlook, (situation.known.len() + turn) % costs);
-        chosen.iter().for_each(|(_, prospect)| plane.insert(prospect));
-        let share = (wanted - chosen.len()).div_ceil(costs - turn);
+    let mut aims = Aim::all(situation, outlook);
+    // Another is first each time, so that none starves where batches are small.
+    let first = situation.known.len() % aims.len();
+    aims.rotate_left(first);
+    let turns = aims.len();
+    for (turn, mut aim) in aims.into_iter().enumerate() {
+        chosen.iter().for_each(|(_, prospect)| aim.insert(prospect));
+        let share = (wanted - chosen.len()).div_ceil(turns - turn);
+        // Of thousands only those that may be the best are looked at under each front.
+        let common = aim.common();
+        let bound = common.as_ref().unwrap_or(&aim);
         let offer = |(at, prospect): (usize, Prospect)| Offer {
-            worth: plane.worth(&prospect),
+            worth: bound.worth(&prospect),
             item: (at, prospect),
         };
         let mut offers: Vec<Offer<(usize, Prospect)>> = left.drain(..).map(offer).collect();
-        let worth = |plane: &Plane, (_, prospect): &(usize, Prospect)| plane.worth(prospect);
-        let take = |plane: &mut Plane, (_, prospect): &(usize, Prospect)| plane.insert(prospect);
-        chosen.extend(choose(&mut offers, share, &mut plane, worth, take));
+        let worth = |aim: &Aim, (_, prospect): &(usize, Prospect)| aim.worth(prospect);
+        let take = |aim: &mut Aim, (_, prospect): &(usize, Prospect)| aim.insert(prospect);
+        chosen.extend(choose(&mut offers, share, &mut aim, worth, take));
         left = offers.into_iter().map(|offer| offer.item).collect();
     }
     chosen.into_iter().map(|(at, _)| at).collect()
@@ -73,7 +78,14 @@ impl Prospect {
     }
 }
 
-/// The front of the error and one cost that is to be improved, or several where noise hides which it is.
+/// What is to be improved.
+enum Aim {
+    /// The error alone, the lowest so far: what comes first while nothing keeps the limit on it.
+    Error(f64),
+    /// The front of the error and one cost, or several where noise hides which it is.
+    Plane(Plane),
+}
+
 /// Costs are logarithms; so is the error where there are more costs than one: a halved error is a step
 /// wherever it is halved.
 struct Plane {
@@ -82,9 +94,47 @@ struct Plane {
     fronts: Vec<Front>,
 }
 
+impl Aim {
+    fn all(situation: &Situation<'_>, outlook: &Outlook) -> Vec<Aim> {
+        let corner = situation.corner().expect("a model has a scale");
+        if situation.needs_lower_error() {
+            let worst = corner[situation.error_at];
+            return vec![Aim::Error(situation.lowest_error().unwrap_or(worst))];
+        }
+        let plane = |cost| Aim::Plane(Plane::of(situation, outlook, cost, &corner));
+        (0..outlook.costs.len()).map(plane).collect()
+    }
+
+    /// What all of several fronts dominate: under it everything is worth as much or more. `None` of a single one.
+    fn common(&self) -> Option<Aim> {
+        let Aim::Plane(Plane { cost, is_log, fronts }) = self else { return None };
+        let several = (fronts.len() > 1).then_some(fronts)?;
+        let fronts = vec![Front::common(several)?];
+        Some(Aim::Plane(Plane { cost: *cost, is_log: *is_log, fronts }))
+    }
+
+    /// Expected improvement: of the error, or of the hypervolume.
+    fn worth(&self, prospect: &Prospect) -> f64 {
+        match self {
+            Aim::Error(least) => {
+                let (mean, std) = prospect.error;
+                Belief::log_normal(mean, std).gain_below(*least, least.ln())
+            }
+            Aim::Plane(plane) => plane.worth(prospect),
+        }
+    }
+
+    /// Takes a candidate in as the median that is believed of it. Of the error alone several may be the lowest.
+    fn insert(&mut self, prospect: &Prospect) {
+        match self {
+            Aim::Error(_) => {}
+            Aim::Plane(plane) => plane.insert(prospect),
+        }
+    }
+}
+
 impl Plane {
-    fn of(situation: &Situation<'_>, outlook: &Outlook, cost: usize) -> Plane {
-        let reference = situation.reference.expect("a model has a scale");
+    fn of(situation: &Situation<'_>, outlook: &Outlook, cost: usize, corner: &[f64]) -> Plane {
         let is_log = outlook.costs.len() > 1;
         // Objectives are the costs, and the error among them.
         let at = cost + usize::from(cost >= situation.error_at);
@@ -100,9 +150,8 @@ impl Plane {
                 drawn.iter().map(placed).collect()
             }
         };
-        let corner = of_values(reference.reference());
         let front = |points: Vec<(f64, f64)>| {
-            let mut front = Front::new(corner);
+            let mut front = Front::new(of_values(corner));
             for point in points {
                 front.insert(point);
             }
@@ -118,14 +167,12 @@ impl Plane {
         }
     }
 
-    /// Expected improvement of the hypervolume.
     fn worth(&self, prospect: &Prospect) -> f64 {
         let (error, cost) = (self.error(prospect.error), prospect.costs[self.cost]);
         let sum: f64 = self.fronts.iter().map(|front| front.improvement(&error, &cost)).sum();
         sum / self.fronts.len() as f64
     }
 
-    /// Takes a candidate in as the median that is believed of it.
     fn insert(&mut self, prospect: &Prospect) {
         let error = self.error(prospect.error).middle();
         let point = (error, prospect.costs[self.cost].middle());
@@ -160,6 +207,7 @@ mod tests {
             front: &front,
             known: &BTreeSet::new(),
             reference: Some(&reference),
+            limits: &[],
             costs: &|_| None,
             device: 0,
             error_at: 0,

@@ -132,20 +132,22 @@ pub(super) fn draw(
 ) -> Option<Vec<f64>> {
     let mut noisy = Cholesky::default();
     extend_factor(&mut noisy, hyper, pairs)?;
-    let (weights, signal) = (hyper.weights(), hyper.signal());
-    let latent = |i: usize, j: usize| {
-        let d = dot(&weights, pairs.pair(i.max(j), i.min(j)));
-        MEAN_VARIANCE + signal * matern52(d)
-    };
-    let jitter = |i: usize, j: usize| latent(i, j) + if i == j { NOISE_FLOOR } else { 0.0 };
-    let factor = Cholesky::new(pairs.n, jitter)?;
+    let (weights, signal, n) = (hyper.weights(), hyper.signal(), pairs.n);
+    let mut latent = vec![0.0; n * n];
+    for (i, j) in (0..n).flat_map(|i| (0..=i).map(move |j| (i, j))) {
+        let covariance = MEAN_VARIANCE + signal * matern52(dot(&weights, pairs.pair(i, j)));
+        (latent[i * n + j], latent[j * n + i]) = (covariance, covariance);
+    }
+    let jitter = |i: usize, j: usize| latent[i * n + j] + if i == j { NOISE_FLOOR } else { 0.0 };
+    let factor = Cholesky::new(n, jitter)?;
     let white: Vec<f64> = (0..pairs.n).map(|_| normal()).collect();
     let prior: Vec<f64> = (0..pairs.n).map(|i| dot(factor.row(i), &white[..=i])).collect();
     let spread = hyper.noise().sqrt();
     let missed: Vec<f64> = y.iter().zip(&prior).map(|(y, f)| y - f - spread * normal()).collect();
     let alpha = noisy.solve_upper(&noisy.solve_lower(&missed));
-    let shift = |i: usize| (0..pairs.n).map(|j| latent(i, j) * alpha[j]).sum::<f64>();
-    Some((0..pairs.n).map(|i| prior[i] + shift(i)).collect())
+    let shift =
+        |i: usize| latent[i * n..(i + 1) * n].iter().zip(&alpha).map(|(l, a)| l * a).sum::<f64>();
+    Some((0..n).map(|i| prior[i] + shift(i)).collect())
 }
 
 /// Logarithm of marginal likelihood times prior, and its gradient in the log-hyperparameters.

@@ -1,6 +1,6 @@
 //! Choosing a batch one after the other.
 
-/// An item with what it was worth when it was last looked at.
+/// An item with what it was worth when it was last looked at, or more.
 pub(super) struct Offer<T> {
     pub worth: f64,
     pub item: T,
@@ -24,9 +24,7 @@ pub(super) fn choose<T, S>(
             if best.is_some_and(|(_, b)| b >= offer.worth) {
                 break;
             }
-            if !chosen.is_empty() {
-                offer.worth = worth(state, &offer.item);
-            }
+            offer.worth = worth(state, &offer.item);
             if best.is_none_or(|(_, b)| offer.worth > b) {
                 best = Some((i, offer.worth));
             }

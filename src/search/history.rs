@@ -17,6 +17,8 @@ pub(super) struct Individual<'a> {
     pub architecture: &'a Architecture,
     /// All objectives on the axes of the run's reference, 0 to 1 and beyond.
     pub point: Vec<f64>,
+    /// How far it is beyond the hard limits; 0 if it keeps them.
+    pub violation: f64,
 }
 
 impl History {
@@ -32,8 +34,9 @@ impl History {
     pub(super) fn individuals(&self, situation: &Situation<'_>) -> Vec<Individual<'_>> {
         let Some(reference) = situation.reference else { return Vec::new() };
         let whole = self.evaluated.iter().filter_map(|e| {
-            let point = reference.normalise(&e.values(situation)?);
-            Some(Individual { id: e.id, architecture: &e.architecture, point })
+            let values = e.values(situation)?;
+            let (point, violation) = (reference.normalise(&values), situation.violation(&values));
+            Some(Individual { id: e.id, architecture: &e.architecture, point, violation })
         });
         whole.collect()
     }

@@ -76,7 +76,7 @@ impl Belief {
 
     /// `E[(t - X)+]`, the expected gain below `t`, whose logarithm is at hand.
     #[inline]
-    fn gain_below(&self, t: f64, ln_t: f64) -> f64 {
+    pub fn gain_below(&self, t: f64, ln_t: f64) -> f64 {
         match *self {
             Self::Exact(x) => (t - x).max(0.0),
             Self::Gaussian { mean, std } => {
@@ -110,11 +110,32 @@ pub(super) struct Front {
     reference: (f64, f64),
     /// `(error, latency)`, latency ascending, error strictly descending.
     points: Vec<(f64, f64)>,
+    /// Logarithms of the reference error, then of the points' errors; not numbers, and not needed, where errors
+    /// are logarithms themselves.
+    ln_errors: Vec<f64>,
 }
 
 impl Front {
     pub fn new(reference: (f64, f64)) -> Self {
-        Self { reference, points: Vec::new() }
+        Self { reference, points: Vec::new(), ln_errors: vec![reference.0.ln()] }
+    }
+
+    /// What all of some fronts of one reference dominate, so that nothing improves one of them by more.
+    pub fn common(fronts: &[Front]) -> Option<Front> {
+        let mut common = Front::new(fronts.first()?.reference);
+        for &(_, latency) in fronts.iter().flat_map(|front| &front.points) {
+            let best = fronts.iter().map(|front| front.best_up_to(latency));
+            common.insert((best.fold(f64::NEG_INFINITY, f64::max), latency));
+        }
+        Some(common)
+    }
+
+    /// The lowest error of at most this latency.
+    fn best_up_to(&self, latency: f64) -> f64 {
+        match self.points.partition_point(|point| point.1 <= latency) {
+            0 => self.reference.0,
+            n => self.points[n - 1].0,
+        }
     }
 
     /// Adds a point; says whether it is on the front.
@@ -126,24 +147,24 @@ impl Front {
         self.points.retain(|q| !(p.0 <= q.0 && p.1 <= q.1));
         let at = self.points.partition_point(|q| q.1 < p.1);
         self.points.insert(at, p);
+        let errors = [self.reference.0].into_iter().chain(self.points.iter().map(|q| q.0));
+        self.ln_errors = errors.map(f64::ln).collect();
         true
     }
 
-    /// Strips `(best error so far, latency from, latency to)`, the first open to minus infinity.
-    fn strips(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
+    /// The strips from the least latency on, the first open to minus infinity.
+    fn strips(&self) -> impl Iterator<Item = Strip> + '_ {
         let n = self.points.len();
         (0..=n).map(move |i| {
-            let error = if i == 0 { self.reference.0 } else { self.points[i - 1].0 };
-            let from = if i == 0 { f64::NEG_INFINITY } else { self.points[i - 1].1 };
+            let best = if i == 0 { self.reference.0 } else { self.points[i - 1].0 };
             let to = if i == n { self.reference.1 } else { self.points[i].1 };
-            (error, from, to)
+            Strip { best, ln_best: self.ln_errors[i], to }
         })
     }
 
     /// Expected hypervolume improvement by a point of independent beliefs.
     pub fn improvement(&self, error: &Belief, latency: &Belief) -> f64 {
-        let strips = self.strips().map(|(best, _, to)| Strip { best, ln_best: best.ln(), to });
-        expected_improvement(strips, error, latency)
+        expected_improvement(self.strips(), error, latency)
     }
 }
 
@@ -211,6 +232,30 @@ mod tests {
             (4.0, 0.9999683287581669),
         ] {
             assert!((normal_cdf(z) - p).abs() < 1e-9, "{z}");
+        }
+    }
+
+    #[test]
+    fn nothing_improves_a_front_by_more_than_what_all_have_in_common() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for _ in 0..20 {
+            let mut draw = || {
+                let mut front = Front::new((10.0, 5.0));
+                for _ in 0..6 {
+                    front.insert((rng.random_range(1.0..11.0), rng.random_range(0.0..5.5)));
+                }
+                front
+            };
+            let fronts = [draw(), draw(), draw()];
+            let common = Front::common(&fronts).unwrap();
+            let error = Belief::log_normal(rng.random_range(0.0..2.0), 0.4);
+            let latency = Belief::Gaussian { mean: rng.random_range(0.0..5.0), std: 0.7 };
+            let bound = common.improvement(&error, &latency);
+            for front in &fronts {
+                assert!(front.improvement(&error, &latency) <= bound * (1.0 + 1e-12));
+            }
+            let alone = Front::common(&fronts[..1]).unwrap().improvement(&error, &latency);
+            assert_eq!(alone, fronts[0].improvement(&error, &latency));
         }
     }
 

@@ -12,7 +12,6 @@ use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::pareto::gain;
 use crate::space::Architecture;
 use crate::space::Features;
 use crate::stats::Density;
@@ -25,6 +24,7 @@ use super::Situation;
 use super::Strategy;
 use super::axes::Axes;
 use super::batch::Batch;
+use super::goal::Goal;
 use super::greedy::Offer;
 use super::greedy::choose;
 use super::random::begin;
@@ -245,12 +245,11 @@ fn by_gain(
     rng: &mut ChaCha8Rng,
 ) -> Vec<Child> {
     let Some(axes) = Axes::of(situation) else { return Vec::new() };
+    let Some(mut goal) = Goal::of(situation, |values| axes.place(values)) else {
+        return Vec::new();
+    };
     // Children in a fixed space are trained from scratch.
     let inherits = inherit && situation.space.choices().is_none();
-    let corner = axes.corner();
-    // Placed once, since each gain looks at the whole front.
-    let mut front: Vec<Vec<f64>> =
-        situation.front.iter().map(|p| axes.place(p.values.clone())).collect();
     let mut offers = Vec::new();
     for child in mem::take(children) {
         let features: Features = situation.space.features(&child.architecture);
@@ -260,12 +259,12 @@ fn by_gain(
         };
         let parent_error = inherits.then_some(child.parent_error);
         values.insert(situation.error_at, surrogate.draw(&features, parent_error, rng));
-        let point = axes.place(values);
-        offers.push(Offer { worth: gain(&front, &point, &corner), item: (point, child) });
+        let point = axes.place(&values);
+        offers.push(Offer { worth: goal.worth(&point), item: (point, child) });
     }
-    let worth = |front: &Vec<Vec<f64>>, (point, _): &(Vec<f64>, Child)| gain(front, point, &corner);
-    let chosen = choose(&mut offers, wanted, &mut front, worth, |front, (point, _)| {
-        front.push(point.clone());
+    let worth = |goal: &Goal, (point, _): &(Vec<f64>, Child)| goal.worth(point);
+    let chosen = choose(&mut offers, wanted, &mut goal, worth, |goal, (point, _)| {
+        goal.take(point.clone());
     });
     children.extend(offers.into_iter().map(|offer| offer.item.1));
     chosen.into_iter().map(|(_, child)| child).collect()

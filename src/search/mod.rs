@@ -15,6 +15,7 @@ mod citron;
 mod controller;
 mod forest;
 mod fronts;
+mod goal;
 mod gp;
 mod greedy;
 mod groups;
@@ -104,6 +105,11 @@ pub struct Situation<'a> {
     pub known: &'a BTreeSet<Identity>,
     /// Scale of all objectives; `None` before the first candidates are measured.
     pub reference: Option<&'a Reference>,
+    /// Hard limits, in the order of the run's objectives; may be left empty where there are none.
+    ///
+    /// On costs `costs` keeps them as far as they are known before a measurement. On the error nobody can:
+    /// once something keeps that one, the front has no other members.
+    pub limits: &'a [Option<f64>],
     /// Objectives of an architecture that need no training, in the order of the run's objectives
     /// without the error; `None` if a hard limit rules it out.
     pub costs: &'a (dyn Fn(&Architecture) -> Option<Costs> + 'a),

@@ -1,9 +1,10 @@
 //! NSGA-II: a population sorted by ranks of dominance, thinned out where it is crowded.
 //!
 //! Deb, Pratap, Agarwal, Meyarivan, *A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II*,
-//! IEEE TEC 2002. What breaks a hard limit is not evaluated at all, so nothing infeasible is in the
-//! population: the strictest form of its rule that the feasible wins. The population is the best of all
-//! results, not of the last population and its children, so who was crowded out may come back.
+//! IEEE TEC 2002. What is known to break a hard limit on a cost is not evaluated at all; of those whose
+//! results break a limit, most often that on the error, it has the rule of that paper: the feasible wins, of
+//! two others the one that breaks limits less. The population is the best of all results, not of the last
+//! population and its children, so who was crowded out may come back.
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -91,10 +92,16 @@ pub(super) fn best(individuals: Vec<Individual<'_>>, n: usize) -> Vec<Ranked<'_>
     best
 }
 
-/// Each with its rank and its crowding within the rank.
-pub(super) fn ranked(individuals: Vec<Individual<'_>>) -> Vec<Ranked<'_>> {
+/// Each with its rank and its crowding within the rank. Who keeps the limits comes first, by dominance; the
+/// others after them, by how far they are beyond.
+pub(super) fn ranked(mut individuals: Vec<Individual<'_>>) -> Vec<Ranked<'_>> {
+    // The sort is stable, so the feasible stay in their order.
+    individuals.sort_by(|a, b| a.violation.total_cmp(&b.violation));
     let points: Vec<&[f64]> = individuals.iter().map(|i| &i.point[..]).collect();
-    let ranks = ranks(&points);
+    let feasible = individuals.partition_point(|i| i.violation == 0.0);
+    let mut ranks = ranks(&points[..feasible]);
+    // No two of the others have one rank, and none has that of a feasible one.
+    ranks.extend(feasible..points.len());
     let mut spread = vec![0.0; points.len()];
     for rank in 0..=ranks.iter().copied().max().unwrap_or(0) {
         let of_rank: Vec<usize> = (0..ranks.len()).filter(|&i| ranks[i] == rank).collect();

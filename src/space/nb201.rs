@@ -94,9 +94,36 @@ impl ChoiceSpace for Nb201 {
         choices.iter().map(u8::to_string).collect()
     }
 
+    /// Also what NAS-Bench-201 itself writes, `|none~0|+|skip_connect~0|none~1|+|…|`: its edges are in the same
+    /// order.
     fn parse(&self, text: &str) -> Result<Choices, ChoiceError> {
-        self.checked(digits(text, "six digits from 0 to 4, one for each edge of the cell")?)
+        match text.starts_with('|') {
+            true => self.checked(published(text)?),
+            false => {
+                self.checked(digits(text, "six digits from 0 to 4, one for each edge of the cell")?)
+            }
+        }
     }
+}
+
+/// Operations by option, as NAS-Bench-201 calls them.
+const PUBLISHED: [&str; 5] =
+    ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"];
+
+/// Choices in the words of NAS-Bench-201.
+fn published(text: &str) -> Result<Choices, ChoiceError> {
+    let wanted = format!("like |none~0|+|none~0|none~1|+|…|, of {}", PUBLISHED.join(", "));
+    let wrong = || ChoiceError::Text { found: text.to_owned(), wanted: wanted.clone() };
+    let words: Vec<&str> = text.split(['|', '+']).filter(|word| !word.is_empty()).collect();
+    if words.len() != ENDS.len() {
+        return Err(wrong());
+    }
+    let choice = |(word, (from, _)): (&str, (usize, usize))| {
+        let (name, place) = word.split_once('~')?;
+        let option = PUBLISHED.iter().position(|published| *published == name)?;
+        (place.parse() == Ok(from)).then_some(option as u8)
+    };
+    words.into_iter().zip(ENDS).map(choice).collect::<Option<_>>().ok_or_else(wrong)
 }
 
 fn sketch(choices: &Choices) -> Sketch {
@@ -151,4 +178,26 @@ fn residual_block(graph: &mut Graph, from: NodeId, channels: usize, size: [usize
     let around = parts::mean_of_halves(graph, from, size);
     let around = graph.push(Op::Conv(Conv::same(channels, 1)), &[around]);
     graph.push(Op::Add, &[at, around])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_read_as_nas_bench_201_writes_them() {
+        let space = Nb201 { input: [3, 8, 8], classes: 10, width: 4, repeats: 1 };
+        // The second of the published list.
+        let text = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|";
+        assert_eq!(space.parse(text).unwrap(), [3, 3, 4, 1, 3, 1]);
+        assert_eq!(space.parse("334131"), space.parse(text));
+        for wrong in [
+            &text[..text.len() - 16],
+            &text.replace("nor_conv_3x3~1", "nor_conv_3x3~0"),
+            &text.replace("skip", "jump"),
+        ] {
+            let said = space.parse(wrong).unwrap_err().to_string();
+            assert!(said.contains("is not like |none~0|+") && said.contains("avg_pool"), "{said}");
+        }
+    }
 }

@@ -18,13 +18,21 @@ const BRACKETS: [char; 4] = ['[', ']', '(', ')'];
 const MOST_OPTIONS: usize = 256;
 
 /// Decisions between words, the same number in each row of a table.
+///
+/// Each decision has the words that stand at its place. Where each place has more than three quarters of the words
+/// of all, they count as one list that all decisions share: then an option's number means the same everywhere, and a
+/// word that happens to be nowhere in one place can be drawn there.
 #[derive(Clone, Debug)]
 pub(super) struct Categorical {
-    /// The words of all decisions, sorted: numbers by their value, before other words.
-    words: Vec<String>,
+    /// The words of each decision, sorted: numbers by their value, before other words.
+    words: Vec<Vec<String>>,
     options: Vec<usize>,
+    is_shared: bool,
     separator: Option<char>,
 }
+
+/// Words in their order: numbers by value come first, and those without.
+type Words = BTreeSet<(bool, Option<u64>, String)>;
 
 impl Categorical {
     /// The space that has all of these texts, each with its line; else the line, and what is wrong.
@@ -33,25 +41,37 @@ impl Categorical {
     ) -> Result<Categorical, (usize, String)> {
         let first = texts.clone().next().map_or("", |(_, text)| text).trim_matches(BRACKETS);
         let separator = SEPARATORS.into_iter().find(|s| first.trim_matches(*s).contains(*s));
-        let decisions = split(first, separator).len();
-        let mut words = BTreeSet::new();
+        let mut places = vec![Words::new(); split(first, separator).len()];
         for (line, text) in texts {
             let parts = split(text, separator);
-            if parts.len() != decisions {
+            if parts.len() != places.len() {
                 let found = plural(parts.len() as u64, "choice");
-                let reason = format!("{found} where the first row has {decisions}");
+                let reason = format!("{found} where the first row has {}", places.len());
                 return Err((line, reason));
             }
-            words.extend(parts.into_iter().map(|word| (word.parse::<u64>().ok(), word)));
-            if words.len() > MOST_OPTIONS {
-                return Err((line, format!("more than {MOST_OPTIONS} different options")));
+            for (words, word) in places.iter_mut().zip(parts) {
+                let number = word.parse().ok();
+                words.insert((number.is_none(), number, word));
+                if words.len() > MOST_OPTIONS {
+                    return Err((line, format!("more than {MOST_OPTIONS} different options")));
+                }
             }
         }
-        // Numbers first: `None` is less than any number, so they are put behind.
-        let (plain, numbers): (Vec<_>, Vec<_>) = words.into_iter().partition(|w| w.0.is_none());
-        let words: Vec<String> = numbers.into_iter().chain(plain).map(|(_, word)| word).collect();
-        let options = vec![words.len(); decisions];
-        Ok(Categorical { words, options, separator })
+        let all: Words = places.iter().flatten().cloned().collect();
+        let has_most = |words: &Words| 4 * words.len() > 3 * all.len();
+        let is_shared = all.len() <= MOST_OPTIONS && places.iter().all(has_most);
+        if is_shared {
+            places.fill(all);
+        }
+        let options = places.iter().map(Words::len).collect();
+        let plain = |words: Words| words.into_iter().map(|(_, _, word)| word).collect();
+        let words = places.into_iter().map(plain).collect();
+        Ok(Categorical { words, options, is_shared, separator })
+    }
+
+    /// Does an option's number mean the same in each decision?
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 }
 
@@ -84,17 +104,22 @@ impl ChoiceSpace for Categorical {
     }
 
     fn text(&self, choices: &Choices) -> String {
-        let words = choices.iter().map(|&choice| self.words[usize::from(choice)].as_str());
+        let words = choices.iter().zip(&self.words);
+        let words = words.map(|(&choice, words)| words[usize::from(choice)].as_str());
         let between = self.separator.map_or(String::new(), String::from);
         words.collect::<Vec<_>>().join(&between)
     }
 
     fn parse(&self, text: &str) -> Result<Choices, ChoiceError> {
-        let choices = split(text, self.separator).into_iter().map(|word| {
-            let at = self.words.iter().position(|known| *known == word);
+        let parts = split(text, self.separator);
+        if parts.len() != self.words.len() {
+            return Err(ChoiceError::Length { found: parts.len(), wanted: self.words.len() });
+        }
+        let choices = parts.into_iter().zip(&self.words).map(|(word, words)| {
+            let at = words.iter().position(|known| *known == word);
             at.map(|at| at as u8).ok_or(ChoiceError::Text {
                 found: word,
-                wanted: format!("one of {}", self.words.join(", ")),
+                wanted: format!("one of {}", words.join(", ")),
             })
         });
         self.checked(choices.collect::<Result<_, _>>()?)
@@ -109,6 +134,11 @@ impl ChoiceSpace for Categorical {
 /// hash is that of its package: the number of the wiring and of the four operations, as digits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GraphCells;
+
+impl GraphCells {
+    /// How many of them the benchmark has: one of those that compute the same.
+    pub(super) const RECORDED: usize = 26_206;
+}
 
 /// What each of the four nodes reads: 0 is the input, others count from 1.
 const WIRINGS: [[usize; 4]; 9] = [

@@ -105,7 +105,8 @@ pub enum TableError {
     },
     /// A space whose table lacks members.
     #[error(
-        "the table has {found} of the {wanted} architectures of {space}; the first that is missing is {missing}"
+        "the table has {found} of the {wanted} architectures of {space}{}",
+        first.as_ref().map_or(String::new(), |first| format!("; the first that is missing is {first}"))
     )]
     Missing {
         /// How many there are.
@@ -114,8 +115,8 @@ pub enum TableError {
         wanted: usize,
         /// Of which space.
         space: &'static str,
-        /// The first that is missing.
-        missing: String,
+        /// The first that is missing, where that is known.
+        first: Option<String>,
     },
     /// More queries than rows.
     #[error("{} are more than the {} of the table", plural(*queries as u64, "query"), plural(*rows as u64, "row"))]
@@ -143,6 +144,9 @@ pub enum TableError {
         /// What there is.
         known: String,
     },
+    /// What was played cannot be written down.
+    #[error("cannot write the trace: {0}")]
+    Trace(std::io::Error),
     /// Somebody wanted it to end.
     #[error("interrupted")]
     Interrupted,

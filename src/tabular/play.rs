@@ -153,6 +153,7 @@ impl<'a> Game<'a> {
             front: &self.front,
             known: &self.known,
             reference: Some(&self.reference),
+            limits: &[],
             costs: &self.costs,
             error_at: 0,
             device: 0,

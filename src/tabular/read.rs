@@ -121,10 +121,16 @@ pub fn read(path: &Path, format: &Format, columns: &Columns) -> Result<Table, Ta
     let index_at = sheet.first_of(format.index)?;
     let index = sheet.parsed(index_at, "a whole number", |text| text.parse::<u64>().ok())?;
     sheet.differ("index", &index, |n| n.to_string())?;
-    let (space, rows) = sheet.space(format)?;
+    let (space, rows, is_shared) = sheet.space(format)?;
     sheet.differ("choices", &rows, |choices| space.text(choices))?;
-    if let Kind::Nb201 = format.space {
-        all_there(space.as_ref(), &rows)?;
+    match format.space {
+        Kind::Nb201 => all_there(space.as_ref(), &rows)?,
+        Kind::GraphCells if rows.len() < GraphCells::RECORDED => {
+            let (found, wanted) = (rows.len(), GraphCells::RECORDED);
+            let space = "NAS-Bench-Graph";
+            return Err(TableError::Missing { found, wanted, space, first: None });
+        }
+        Kind::GraphCells | Kind::Any => {}
     }
     let error_at = match &columns.error {
         Some(name) => sheet.column(name)?,
@@ -141,7 +147,7 @@ pub fn read(path: &Path, format: &Format, columns: &Columns) -> Result<Table, Ta
     let seconds = seconds.map(|at| sheet.numbers(at, "a number of at least 0", |x| x >= 0.0));
     let costs = sheet.costs()?;
     Ok(Table {
-        space: Arc::new(TableSpace::new(space, rows, costs)),
+        space: Arc::new(TableSpace::new(space, rows, is_shared, costs)),
         index,
         error: errors.next().expect("one for each column"),
         final_error: errors.next(),
@@ -158,9 +164,9 @@ fn all_there(space: &dyn ChoiceSpace, rows: &[Choices]) -> Result<(), TableError
     }
     let there: BTreeSet<&Choices> = rows.iter().collect();
     let members = (0..wanted).map(|n| nth(space.options(), n));
-    let missing = members.into_iter().find(|choices| !there.contains(choices));
-    let missing = missing.map_or(String::new(), |choices| space.text(&choices));
-    Err(TableError::Missing { found: rows.len(), wanted, space: "NAS-Bench-201", missing })
+    let first = members.into_iter().find(|choices| !there.contains(choices));
+    let first = first.map(|choices| space.text(&choices));
+    Err(TableError::Missing { found: rows.len(), wanted, space: "NAS-Bench-201", first })
 }
 
 /// The `n`-th of all choices, the last decision changing fastest.
@@ -197,6 +203,9 @@ fn cells(line: &str) -> Vec<&str> {
     };
     line.split(ends).map(|cell| cell.trim().trim_matches('"').trim()).collect()
 }
+
+/// See [`Sheet::space`].
+type Space = (Arc<dyn ChoiceSpace>, Vec<Choices>, bool);
 
 /// Cells by line and column.
 struct Sheet<'a> {
@@ -325,25 +334,29 @@ impl<'a> Sheet<'a> {
         Ok(costs)
     }
 
-    fn space(&self, format: &Format) -> Result<(Arc<dyn ChoiceSpace>, Vec<Choices>), TableError> {
+    /// The space, the choices of each row, and whether an option's number means the same in each decision.
+    fn space(&self, format: &Format) -> Result<Space, TableError> {
         let column = self.first_of(format.choices)?;
+        let mut is_shared = true;
         let space: Arc<dyn ChoiceSpace> = match format.space {
             // As in the paper; only the cell matters here.
             Kind::Nb201 => {
                 Arc::new(Nb201 { input: [3, 32, 32], classes: 10, width: 16, repeats: 5 })
             }
             Kind::GraphCells => Arc::new(GraphCells),
-            Kind::Any => Arc::new(
-                Categorical::of(self.cells(column))
-                    .map_err(|(line, reason)| self.wrong_choices(line, column, reason))?,
-            ),
+            Kind::Any => {
+                let words = Categorical::of(self.cells(column))
+                    .map_err(|(line, reason)| self.wrong_choices(line, column, reason))?;
+                is_shared = words.is_shared();
+                Arc::new(words)
+            }
         };
         let rows = self.cells(column).map(|(line, text)| {
             let choices = space.parse(text);
             choices.map_err(|error| self.wrong_choices(line, column, error.to_string()))
         });
         let rows = rows.collect::<Result<_, _>>()?;
-        Ok((space, rows))
+        Ok((space, rows, is_shared))
     }
 
     fn wrong_choices(&self, line: usize, column: usize, reason: String) -> TableError {

@@ -27,17 +27,25 @@ const TRIES: usize = 100;
 
 impl TableSpace {
     /// The space of `rows`, which must differ. `costs`: logarithms of what is known of each row for
-    /// free.
+    /// free. How often each option is chosen is a feature only if `is_shared`: its number means the same in
+    /// each decision.
     pub(super) fn new(
         space: Arc<dyn ChoiceSpace>,
         rows: Vec<Choices>,
+        is_shared: bool,
         costs: Vec<Vec<f64>>,
     ) -> TableSpace {
         let whole = Fixed(space);
         let at = rows.iter().cloned().zip(0..).collect();
         let all: Vec<Architecture> = rows.into_iter().map(Architecture::Chosen).collect();
-        let features = all.iter().zip(costs);
-        let features = features.map(|(a, costs)| Features { costs, ..whole.features(a) }).collect();
+        let features = all.iter().zip(costs).map(|(architecture, costs)| {
+            let mut features = Features { costs, ..whole.features(architecture) };
+            if !is_shared {
+                features.counts.clear();
+            }
+            features
+        });
+        let features = features.collect();
         TableSpace { whole, all, rows: at, features }
     }
 

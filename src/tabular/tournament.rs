@@ -1,4 +1,6 @@
 //! Many games: strategies against devices, over seeds.
+use std::collections::BTreeMap;
+use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
@@ -66,16 +68,18 @@ impl Rules {
     }
 
     /// Plays all games of a strategy on a device, on all cores. The result does not depend on their
-    /// number.
+    /// number. `over` sees each game by its seed as soon as it and those of all lower seeds are over.
     ///
     /// # Errors
     ///
-    /// [`TableError`] of the first game that cannot be played; [`TableError::Interrupted`].
+    /// [`TableError`] of the first game that cannot be played; [`TableError::Interrupted`];
+    /// [`TableError::Trace`] with what `over` answers.
     pub fn games(
         &self,
         table: &Table,
         device: &Device,
         strategy: &str,
+        over: &mut (dyn FnMut(u64, &Trace) -> io::Result<()> + Send),
         interrupted: &AtomicBool,
     ) -> Result<Games, TableError> {
         let (course, final_course) = table.courses(device, self.reference_error);
@@ -96,7 +100,8 @@ impl Rules {
             let trace = play(&task, strategy.as_mut(), seed)?;
             Ok((trace, started.elapsed().as_secs_f64()))
         };
-        let played = on_all_cores(self.seeds, game)?;
+        let over = |seed, (trace, _): &(Trace, f64)| over(seed, trace).map_err(TableError::Trace);
+        let played = on_all_cores(self.seeds, game, over)?;
         let seconds = played.iter().map(|(_, seconds)| seconds).sum();
         let traces: Vec<Trace> = played.into_iter().map(|(trace, _)| trace).collect();
         let regrets = |course: &Course| traces.iter().map(|t| course.regrets(&t.rows)).collect();
@@ -109,13 +114,15 @@ impl Rules {
     }
 }
 
-/// `work` for each number below `n`, in order; the first failure if there is one.
+/// `work` for each number below `n`; the first failure if there is one. `over` sees the results in order, each
+/// as soon as it can.
 fn on_all_cores<T: Send, E: Send>(
     n: usize,
     work: impl Fn(u64) -> Result<T, E> + Sync,
+    over: impl FnMut(u64, &T) -> Result<(), E> + Send,
 ) -> Result<Vec<T>, E> {
     let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::new());
+    let done = Mutex::new(InOrder::new(over));
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..cores.min(n) {
@@ -126,17 +133,45 @@ fn on_all_cores<T: Send, E: Send>(
                         break;
                     }
                     let result = work(at as u64);
-                    if result.is_err() {
+                    if !done.lock().expect("no game panics").add(at, result) {
                         next.store(n, Ordering::Relaxed);
                     }
-                    done.lock().expect("no game panics").push((at, result));
                 }
             });
         }
     });
-    let mut done = done.into_inner().expect("no game panics");
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
+    done.into_inner().expect("no game panics").done.into_iter().collect()
+}
+
+/// Results that are brought into the order of their numbers.
+struct InOrder<T, E, F> {
+    done: Vec<Result<T, E>>,
+    /// Those of which a lower number is missing.
+    waiting: BTreeMap<usize, Result<T, E>>,
+    has_failed: bool,
+    over: F,
+}
+
+impl<T, E, F: FnMut(u64, &T) -> Result<(), E>> InOrder<T, E, F> {
+    fn new(over: F) -> Self {
+        InOrder { done: Vec::new(), waiting: BTreeMap::new(), has_failed: false, over }
+    }
+
+    /// Takes a result in; false after a failure.
+    fn add(&mut self, at: usize, result: Result<T, E>) -> bool {
+        let has_failed = result.is_err();
+        self.waiting.insert(at, result);
+        while let Some(mut result) = self.waiting.remove(&self.done.len()) {
+            if let (Ok(value), false) = (&result, self.has_failed)
+                && let Err(error) = (self.over)(self.done.len() as u64, value)
+            {
+                result = Err(error);
+            }
+            self.has_failed |= result.is_err();
+            self.done.push(result);
+        }
+        !(has_failed || self.has_failed)
+    }
 }
 
 impl Games {

@@ -55,6 +55,7 @@ fn check_beats_chance(name: &str, share: f64) {
     let chance = mean_regret(&table, "random", Latency::Learnt);
     for latency in [Latency::Learnt, Latency::Known] {
         let regret = mean_regret(&table, name, latency);
+        eprintln!("ZZ {name} {latency:?}: {regret} / {chance} = {}", regret / chance);
         assert!(regret < share * chance, "{name} {latency:?}: {regret}, by chance {chance}");
     }
 }
@@ -73,4 +74,23 @@ fn reinforce_finds_a_front_in_fewer_queries_than_chance() {
 fn citron_finds_nearly_the_whole_front_and_qnehvi_most_of_it() {
     check_beats_chance("citron", 0.2);
     check_beats_chance("qnehvi", 0.5);
+}
+
+#[test]
+fn those_without_a_model_find_a_front_in_fewer_queries_than_chance() {
+    check_beats_chance("regularized-evolution", 0.9);
+    check_beats_chance("nsga2", 0.9);
+    check_beats_chance("local-search", 0.7);
+    check_beats_chance("lemonade", 0.5);
+}
+
+#[test]
+fn accepting_by_surrogate_is_better_than_by_density() {
+    let table = table();
+    for latency in [Latency::Learnt, Latency::Known] {
+        let [gain, density] =
+            ["lemonade", "lemonade:density"].map(|name| mean_regret(&table, name, latency));
+        eprintln!("ZZ surrogate {gain} {density}");
+        assert!(gain < 0.9 * density, "{latency:?}: {gain}, by density {density}");
+    }
 }

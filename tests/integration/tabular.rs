@@ -224,24 +224,79 @@ fn every_strategy_finds_every_row_and_the_same_seed_is_the_same_game() {
 #[test]
 fn choices_are_read_in_whatever_form_a_table_has_them() {
     for choices in [
-        ["021", "210"],
-        ["0-2-1", "2-1-0"],
-        ["\"[0, 2, 1]\"", "\"[2, 1, 0]\""],
-        ["|0|2|1|", "|2|1|0|"],
+        ["021", "210", "102"],
+        ["0-2-1", "2-1-0", "1-0-2"],
+        ["\"[0, 2, 1]\"", "\"[2, 1, 0]\"", "\"[1, 0, 2]\""],
+        ["|0|2|1|", "|2|1|0|", "|1|0|2|"],
     ] {
-        let text =
-            format!("id,arch,my_error,board_ms\n7,{},0.3,4\n9,{},0.2,5\n", choices[0], choices[1]);
+        let [a, b, c] = choices;
+        let text = format!("id,arch,my_error,board_ms\n7,{a},.3,4\n9,{b},.2,5\n8,{c},.4,6\n");
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("table.csv");
         fs::write(&path, text).unwrap();
         let columns = Columns { devices: vec!["board_ms".into()], ..Columns::default() };
         let table = read(&path, format("csv").unwrap(), &columns).unwrap();
-        assert_eq!((&table.index[..], &table.error[..]), (&[7, 9][..], &[0.3, 0.2][..]));
-        assert_eq!(table.device("board_ms").unwrap().latency, [4.0, 5.0]);
+        assert_eq!((&table.index[..], &table.error[..]), (&[7, 9, 8][..], &[0.3, 0.2, 0.4][..]));
+        assert_eq!(table.device("board_ms").unwrap().latency, [4.0, 5.0, 6.0]);
         let all: Vec<_> =
             table.space.all().unwrap().iter().map(|a| a.choices().unwrap().clone()).collect();
-        assert_eq!(all, [vec![0, 2, 1], vec![2, 1, 0]], "{choices:?}");
+        assert_eq!(all, [vec![0, 2, 1], vec![2, 1, 0], vec![1, 0, 2]], "{choices:?}");
     }
+}
+
+/// All depths, kernels and widths, each in its own words; error and latency pull apart.
+fn own_words() -> String {
+    let mut text = "index,choices,error,lat_phone\n".to_owned();
+    for n in 0..60 {
+        let (depth, kernel, width) = ([2, 3, 4][n / 20], [3, 5, 7, 11][n / 5 % 4], n % 5);
+        let width = [8, 16, 32, 64, 128][width];
+        let size = (depth * kernel * width) as f64;
+        writeln!(text, "{n},{depth}-{kernel}-{width},{},{size}", 0.5 / (1.0 + size.ln())).unwrap();
+    }
+    text
+}
+
+#[test]
+fn decisions_with_words_of_their_own_have_no_options_that_are_nowhere() {
+    let table = read_text(&own_words(), "csv").unwrap();
+    let space = table.space.choices().unwrap();
+    assert_eq!(space.options(), [3, 4, 5]);
+    // By value, not 128 before 16.
+    assert_eq!(space.parse("3-11-128").unwrap(), [1, 3, 4]);
+    let error = space.parse("5-3-8").unwrap_err().to_string();
+    assert_eq!(error, "5 is not one of 2, 3, 4");
+    for row in table.space.all().unwrap() {
+        assert!(table.space.features(row).counts.is_empty(), "counts of unrelated words");
+        assert_eq!(
+            space.parse(&space.text(row.choices().unwrap())),
+            Ok(row.choices().unwrap().clone())
+        );
+    }
+    let shared = read_text(&small(), "csv").unwrap();
+    let first = &shared.space.all().unwrap()[0];
+    assert_eq!(shared.space.features(first).counts, [4.0, 0.0, 0.0]);
+}
+
+/// Whatever a decision's options are called, a controller draws the same ones, and all of them exist.
+#[test]
+fn the_words_of_a_table_change_nothing_for_a_controller() {
+    let told_apart = small().lines().enumerate().fold(String::new(), |mut text, (n, line)| {
+        let cells: Vec<&str> = line.split(',').collect();
+        let word: Vec<String> =
+            cells[1].chars().zip("abcd".chars()).map(|(c, at)| format!("{at}{c}")).collect();
+        let word = if n == 0 { cells[1].to_owned() } else { word.join("-") };
+        writeln!(text, "{},{word},{}", cells[0], cells[2..].join(",")).unwrap();
+        text
+    });
+    let [shared, apart] = [small(), told_apart].map(|text| read_text(&text, "csv").unwrap());
+    let rows = |table: &Table| {
+        let device = table.device("phone").unwrap();
+        let course = Course::new(&table.error, device, 0.6);
+        let (latency, queries) = (Latency::Learnt, 60);
+        let task = Task { table, device, course: &course, latency, queries, reference_error: 0.6 };
+        play(&task, strategy("reinforce", Settings::default()).unwrap().as_mut(), 3).unwrap().rows
+    };
+    assert_eq!(rows(&shared), rows(&apart));
 }
 
 /// The two tables that come with the design, where they are.
@@ -301,8 +356,47 @@ fn bench_writes_table_trace_summary_and_picture() {
     let output = run(folder, &[&common[..], &chosen].concat());
     check_exit(&output, 0);
     let text = String::from_utf8(output.stdout).unwrap();
-    for part in ["phone", "board", "mean over the devices", "paired by seed"] {
+    // The last query is told, too; a game's training takes 60 times 5 s.
+    assert_eq!(results[0]["regret"].as_object().unwrap().keys().collect::<Vec<_>>(), ["50", "60"]);
+    for part in [
+        "phone",
+        "board",
+        "mean over the devices",
+        "paired by seed",
+        "in % after 50 / 60 queries",
+        " s         300 s\n",
+    ] {
         assert!(text.contains(part), "`{part}` is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn a_bad_table_is_refused_on_the_command_line_before_anything_is_played() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let row = "index,choices,error,lat_a\n0,01,.5,1\n";
+    let graph = "hash,valid_perf,test_perf,latency\n0,0.7,0.7,0.005\n1,0.8,0.8,0.006\n";
+    let cell = "idx,ops,acc12_c10_val,lat_a\n0,000000,60,1\n";
+    let cases = [
+        ("csv", format!("{row}1,11,NaN,1\n"), "line 3, column `error`: `NaN` is not a share"),
+        ("csv", format!("{row}0,11,.4,1\n"), "line 3 has the same index as line 2: 0"),
+        ("csv", format!("{row}1,11,.4,-1\n"), "line 3, column `lat_a`: `-1` is not a latency"),
+        ("csv", format!("{row}1,11,.4\n"), "line 3 has 3 cells where the header has 4"),
+        (
+            "nb201",
+            cell.to_owned(),
+            "1 of the 15625 architectures of NAS-Bench-201; the first that is missing is 000001",
+        ),
+        ("nas-bench-graph", graph.to_owned(), "2 of the 26206 architectures of NAS-Bench-Graph"),
+    ];
+    for (benchmark, text, wanted) in cases {
+        fs::write(folder.join("bad.csv"), text).unwrap();
+        let files = ["--table", "bad.csv", "--queries", "1", "--trace", "t.jsonl"];
+        let output = run(folder, &[&["bench", "--benchmark", benchmark], &files[..]].concat());
+        check_exit(&output, 3);
+        let said = stderr(&output);
+        assert!(said.contains("cannot use the table bad.csv") && said.contains(wanted), "{said}");
+        assert!(output.stdout.is_empty() && !folder.join("t.jsonl").exists(), "{wanted}");
     }
 }
 
@@ -418,7 +512,36 @@ fn what_was_played_before_an_interrupt_is_told_and_written() {
     check_exit(&output, 130);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("\nboard\n  random ") && !text.contains("citron"), "{text}");
-    let trace = fs::read_to_string(folder.join("t.jsonl")).unwrap();
-    assert_eq!(trace.lines().count(), 2 * 300 * 60);
+    check_games_so_far(folder);
     assert!(fs::read_to_string(folder.join("t.svg")).unwrap().contains("random"));
+}
+
+/// All games of random, and those of citron that were over, seed by seed.
+fn check_games_so_far(folder: &Path) {
+    let trace = fs::read_to_string(folder.join("t.jsonl")).unwrap();
+    // A kill may come amid a line.
+    let whole = trace.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    let lines: Vec<Value> = whole.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |name: &str| lines.iter().filter(|line| line["strategy"] == name).collect::<Vec<_>>();
+    assert_eq!(of("random").len(), 2 * 300 * 60);
+    for (n, line) in of("citron").into_iter().enumerate() {
+        assert_eq!((&line["seed"], &line["query"]), (&(n / 60).into(), &(n % 60 + 1).into()));
+    }
+}
+
+#[test]
+fn what_was_played_before_a_kill_is_in_the_trace() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("t.csv"), small()).unwrap();
+    let game = ["bench", "--benchmark", "csv", "--table", "t.csv", "--seeds", "300"];
+    let chosen = ["--device", "phone,board", "--strategy", "random,citron", "--queries", "60"];
+    let mut command = citronade(folder, &[&game[..], &chosen, &["--trace", "t.jsonl"]].concat());
+    command.stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.starts_with("citron on phone")));
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success(), "it ended before it was killed");
+    check_games_so_far(folder);
 }
