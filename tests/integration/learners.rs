@@ -35,7 +35,7 @@ fn table() -> Table {
     read(&path, format("csv").unwrap(), &Columns::default()).unwrap()
 }
 
-fn mean_regret(table: &Table, name: &str, latency: Latency) -> f64 {
+fn mean_regret(table: &Table, name: &str, latency: Latency, seeds: u64) -> f64 {
     let device = table.device("board").unwrap();
     let course = Course::new(&table.error, device, REFERENCE);
     let (queries, reference_error) = (QUERIES, REFERENCE);
@@ -46,16 +46,15 @@ fn mean_regret(table: &Table, name: &str, latency: Latency) -> f64 {
         assert_eq!(trace.rows.len(), QUERIES);
         course.regrets(&trace.rows)[QUERIES - 1]
     };
-    (0..SEEDS).map(regret).sum::<f64>() / SEEDS as f64
+    (0..seeds).map(regret).sum::<f64>() / seeds as f64
 }
 
 #[track_caller]
 fn check_beats_chance(name: &str, share: f64) {
     let table = table();
-    let chance = mean_regret(&table, "random", Latency::Learnt);
+    let chance = mean_regret(&table, "random", Latency::Learnt, SEEDS);
     for latency in [Latency::Learnt, Latency::Known] {
-        let regret = mean_regret(&table, name, latency);
-        eprintln!("ZZ {name} {latency:?}: {regret} / {chance} = {}", regret / chance);
+        let regret = mean_regret(&table, name, latency, SEEDS);
         assert!(regret < share * chance, "{name} {latency:?}: {regret}, by chance {chance}");
     }
 }
@@ -89,8 +88,7 @@ fn accepting_by_surrogate_is_better_than_by_density() {
     let table = table();
     for latency in [Latency::Learnt, Latency::Known] {
         let [gain, density] =
-            ["lemonade", "lemonade:density"].map(|name| mean_regret(&table, name, latency));
-        eprintln!("ZZ surrogate {gain} {density}");
-        assert!(gain < 0.9 * density, "{latency:?}: {gain}, by density {density}");
+            ["lemonade", "lemonade:density"].map(|name| mean_regret(&table, name, latency, 20));
+        assert!(gain < 0.75 * density, "{latency:?}: {gain}, by density {density}");
     }
 }
