@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use super::conditions::Battery;
 use super::conditions::Conditions;
+use super::conditions::Facts;
 
 /// How long a service may take.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -42,12 +43,28 @@ pub fn ask(conditions: &mut Conditions) {
     conditions.screen_on = say("power").and_then(|text| screen_on(&text));
 }
 
-/// Is this Android's emulator? Its images set one of these properties.
-pub fn is_emulator() -> bool {
-    let Some(getprop) = program("getprop") else { return false };
-    let said = |name| Command::new(&getprop).arg(name).stdin(Stdio::null()).output();
-    let is_set = |name| said(name).is_ok_and(|said| said.stdout.trim_ascii() == b"1");
-    ["ro.boot.qemu", "ro.kernel.qemu"].into_iter().any(is_set)
+/// Adds what Android's properties tell of the phone, if this is one.
+pub fn tell(facts: &mut Facts) {
+    let Some(getprop) = program("getprop") else { return };
+    let Ok(said) = Command::new(getprop).stdin(Stdio::null()).output() else { return };
+    add(facts, &String::from_utf8_lossy(&said.stdout));
+}
+
+/// From the list of all properties.
+fn add(facts: &mut Facts, properties: &str) {
+    let property = |name: &str| {
+        let begin = format!("[{name}]: [");
+        let value = properties.lines().find_map(|l| l.strip_prefix(&begin)?.strip_suffix(']'))?;
+        (!value.is_empty()).then(|| value.to_owned())
+    };
+    facts.model = property("ro.product.model");
+    facts.soc = property("ro.soc.model");
+    facts.build = property("ro.build.fingerprint");
+    // The images of Android's emulator set one of these.
+    let is_set = |name: &&str| property(name).as_deref() == Some("1");
+    if ["ro.boot.qemu", "ro.kernel.qemu"].iter().any(is_set) {
+        facts.emulated = Some(true);
+    }
 }
 
 /// A program that asks the system; there is none elsewhere.
@@ -180,6 +197,20 @@ mod tests {
         assert_eq!(asker.ask("battery").as_deref(), Some("battery\n"));
         assert_eq!(asker.ask("battery; id").as_deref(), Some(""));
         assert_eq!(asker.ask("thermalservice").as_deref(), Some("thermalservice\n"));
+    }
+
+    #[test]
+    fn the_phone_is_named_by_its_properties() {
+        let mut phone = Facts { emulated: Some(false), ..Facts::default() };
+        let properties = "[ro.build.fingerprint]: [google/shiba/shiba:14/UQ1A]\n\
+             [ro.kernel.qemu]: [0]\n[ro.product.model]: [Pixel 8]\n[ro.product.model.x]: [no]\n\
+             [ro.soc.model]: []\n";
+        add(&mut phone, properties);
+        assert_eq!(phone.model.as_deref(), Some("Pixel 8"));
+        assert_eq!(phone.build.as_deref(), Some("google/shiba/shiba:14/UQ1A"));
+        assert_eq!((phone.soc.as_deref(), phone.emulated), (None, Some(false)));
+        add(&mut phone, "[ro.boot.qemu]: [1]\n");
+        assert_eq!(phone.emulated, Some(true));
     }
 
     const THERMAL: &str = "IsStatusOverride: false\nThermal Status: 3\nCached temperatures:\n\

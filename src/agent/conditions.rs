@@ -38,6 +38,15 @@ pub struct Facts {
     pub memory_bytes: Option<u64>,
     /// Does the processor belong to a virtual machine?
     pub virtual_machine: Option<bool>,
+    /// What the phone is sold as, as Android says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Its system on a chip, as Android says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soc: Option<String>,
+    /// The build of its system, as Android says it: drivers and schedulers change with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
     /// Is its processor played by software of another machine? Its times then say nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emulated: Option<bool>,
@@ -46,8 +55,9 @@ pub struct Facts {
 /// What may change from one moment to the next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Conditions {
-    /// Clock of each logical processor, MHz.
-    pub clocks_mhz: Option<Vec<f64>>,
+    /// Clock of each logical processor of the machine, in the order of their numbers, MHz; `None` for
+    /// one that does not say.
+    pub clocks_mhz: Option<Vec<Option<f64>>>,
     /// Frequency governor of the first processor.
     pub governor: Option<String>,
     /// Frequency governors of all processors, where they are not that of the first.
@@ -129,6 +139,9 @@ impl Facts {
             cores: std::thread::available_parallelism().ok().map(usize::from),
             memory_bytes: meminfo("MemTotal:"),
             virtual_machine: (!cpuinfo.is_empty()).then(|| is_virtual(&cpuinfo)),
+            model: None,
+            soc: None,
+            build: None,
             // Of Linux 6.1 and later; an emulator answers `uname` itself, but not this.
             emulated: line("/proc/sys/kernel/arch")
                 .map(|kernel| family(&kernel) != family(std::env::consts::ARCH)),
@@ -143,7 +156,7 @@ impl Conditions {
         let governor = governors.first().cloned();
         let differ = governors.iter().any(|other| Some(other) != governor.as_ref());
         Conditions {
-            clocks_mhz: clocks(),
+            clocks_mhz: clocks(Path::new(CPU)),
             governor,
             governors: differ.then_some(governors),
             temperatures_c: temperatures().or_else(|| zones(Path::new(THERMAL))),
@@ -199,14 +212,29 @@ fn is_virtual(cpuinfo: &str) -> bool {
 
 /// Governors of the processors that have one, in the order of their numbers.
 fn governors(folder: &Path) -> Vec<String> {
+    let governor = |core: PathBuf| line(core.join("cpufreq/scaling_governor"));
+    cores(folder).into_iter().filter_map(governor).collect()
+}
+
+/// Clocks of all processors, also those that this process may not use; `None` if none says.
+fn clocks(folder: &Path) -> Option<Vec<Option<f64>>> {
+    let mhz = |core: PathBuf| {
+        let khz: f64 = line(core.join("cpufreq/scaling_cur_freq"))?.parse().ok()?;
+        (khz > 0.0).then_some(khz / 1e3)
+    };
+    let clocks: Vec<Option<f64>> = cores(folder).into_iter().map(mhz).collect();
+    clocks.iter().any(Option::is_some).then_some(clocks)
+}
+
+/// Folders of the processors, in the order of their numbers.
+fn cores(folder: &Path) -> Vec<PathBuf> {
     let number = |path: &PathBuf| -> Option<u32> {
         path.file_name()?.to_str()?.strip_prefix("cpu")?.parse().ok()
     };
     let mut cores: Vec<(u32, PathBuf)> =
         children(folder).into_iter().filter_map(|path| Some((number(&path)?, path))).collect();
     cores.sort();
-    let governor = |(_, core): (u32, PathBuf)| line(core.join("cpufreq/scaling_governor"));
-    cores.into_iter().filter_map(governor).collect()
+    cores.into_iter().map(|(_, core)| core).collect()
 }
 
 /// Processors of one family run each other's programs.
@@ -217,15 +245,6 @@ fn family(arch: &str) -> &str {
         arm if arm.starts_with("arm") => "arm",
         other => other,
     }
-}
-
-fn clocks() -> Option<Vec<f64>> {
-    let cores = std::thread::available_parallelism().ok()?.get();
-    let khz = |core: usize| -> Option<f64> {
-        let file = format!("{CPU}/cpu{core}/cpufreq/scaling_cur_freq");
-        line(&file)?.parse().ok()
-    };
-    (0..cores).map(|core| khz(core).map(|k| k / 1e3)).collect()
 }
 
 fn temperatures() -> Option<Vec<(String, f64)>> {
@@ -370,6 +389,22 @@ mod tests {
         assert_eq!(conditions.scaling(), ["powersave", "schedutil"]);
         assert!(Conditions::default().scaling().is_empty());
         assert!(governors(Path::new("/nowhere")).is_empty());
+    }
+
+    #[test]
+    fn every_processor_has_its_clock_or_says_none() {
+        let files = [
+            ("cpu0/cpufreq/scaling_cur_freq", "1800000"),
+            ("cpu1/online", "0"),
+            ("cpu10/cpufreq/scaling_cur_freq", "600000"),
+            ("cpu2/cpufreq/scaling_cur_freq", "0"),
+            ("cpufreq/boost", "1"),
+        ];
+        let folder = Folder::with("clocks", &files);
+        let expected = vec![Some(1800.0), None, None, Some(600.0)];
+        assert_eq!(clocks(&folder.0), Some(expected));
+        let silent = Folder::with("no-clocks", &[("cpu0/online", "1"), ("cpu1/online", "1")]);
+        assert_eq!([clocks(&silent.0), clocks(Path::new("/nowhere"))], [None, None]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Files that the host brings to the work folder: the current folder of this process.
 //!
 //! A file arrives under a name of its sender's, `NAME.SENDER.part`, and gets its own when its hash is
-//! right. What was not used for long goes when room is needed. What we have not named stays.
+//! right. What was not used for long goes when room is needed, and what will not arrive any more. What we
+//! have not named stays.
 use std::fs;
 use std::fs::File;
 use std::io;
@@ -9,6 +10,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
+
+use crate::units::Bytes;
 
 /// How names of runners begin; they are removed last.
 const RUNNER: &str = "runner-";
@@ -20,6 +23,10 @@ const LIBRARY: &str = ".so";
 
 /// How names of what is on its way end.
 const PART: &str = ".part";
+
+/// How long nothing must have come of a runner or library until it counts as lost: they are not gone on
+/// with, unlike models.
+const LOST: Duration = Duration::from_secs(3600);
 
 /// Least time between two files that were used one after the other.
 const TICK: Duration = Duration::from_millis(1);
@@ -59,14 +66,23 @@ pub fn prepare(
     let mut oldest = files.into_iter();
     while total > limit {
         let Some(file) = oldest.next() else {
-            return Err(format!(
-                "the work folder may hold {limit} bytes, {total} are needed: set a larger max_mb"
-            ));
+            return Err(no_room(size, total, limit));
         };
         fs::remove_file(&file.path).map_err(cannot)?;
         total -= file.bytes;
     }
     Ok(format!("part {there}"))
+}
+
+/// With what cannot be removed, `total` bytes would be needed.
+fn no_room(size: u64, total: u64, limit: u64) -> String {
+    let (least, rest) = (total.div_ceil(1_000_000), Bytes(total.saturating_sub(size)));
+    format!(
+        "the work folder may hold {}, the file has {} and the runner with what it needs {rest}: `max_mb` \
+         must be {least} at least",
+        Bytes(limit),
+        Bytes(size),
+    )
 }
 
 /// Gives `part` the name `name` if it has `bytes` bytes and their hash is `blake3`. A shorter one is
@@ -100,8 +116,25 @@ pub fn accept(
     }
     file.sync_all().map_err(cannot)?;
     fs::rename(&part, folder.join(name)).map_err(cannot)?;
+    remove_lost(folder);
     used_now(folder, name);
     Ok(())
+}
+
+/// Removes what began to arrive before its sender went away. What is still arriving was written just now,
+/// also by a clock that has been set back.
+fn remove_lost(folder: &Path) {
+    let Ok(files) = files_of(folder) else { return };
+    let (now, model) = (SystemTime::now(), format!("{MODEL}."));
+    let is_lost = |file: &&Kept| {
+        let age = file.used.and_then(|used| now.duration_since(used).ok());
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+        file.kind == Kind::Part && !name.contains(&model) && age.is_some_and(|age| age > LOST)
+    };
+    for file in files.iter().filter(is_lost) {
+        // Somebody else may have done it.
+        fs::remove_file(&file.path).ok();
+    }
 }
 
 /// Makes `name` the file that was used last, also after the device's clock was set back.
@@ -236,7 +269,26 @@ mod tests {
     #[test]
     fn what_cannot_fit_is_refused_with_the_way_out() {
         let error = room(&folder(&[]), 'd', 500, 400).unwrap_err();
-        assert!(error.contains("max_mb"), "{error}");
+        assert_eq!(
+            error,
+            "the work folder may hold 400 B, the file has 500 B and the runner with what it needs 0 B: \
+             `max_mb` must be 1 at least"
+        );
+    }
+
+    #[test]
+    fn what_was_lost_on_its_way_goes_when_something_arrives_but_a_model_is_gone_on_with() {
+        let (old, new) = (format!("{}.1.part", runner('a')), format!("{}.2.part", runner('a')));
+        let library = format!("{}.so.3.part", "b".repeat(HASH));
+        let f = folder(&[(old.clone(), 9), (library.clone(), 9), (part('c'), 9), (new.clone(), 9)]);
+        for lost in [&old, &library, &part('c')] {
+            let file = File::options().append(true).open(f.path().join(lost)).unwrap();
+            file.set_modified(SystemTime::now() - 2 * LOST).unwrap();
+        }
+        fs::write(f.path().join(part('d')), [1; 5]).unwrap();
+        let hash = blake3::hash(&[1; 5]).to_hex();
+        accept(f.path(), &model('d'), &part('d'), 5, hash.as_str()).unwrap();
+        check_names(&f, &[part('c'), new, model('d')]);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use serde::Serialize;
 
 use super::conditions::Conditions;
 use super::conditions::Facts;
+use super::heat::Heat;
+use super::heat::HeatLimit;
 use super::inputs::Fill;
 use super::inputs::InputSpec;
 use super::inputs::TensorData;
@@ -179,6 +181,9 @@ pub struct TimeRequest {
     pub warmup: Warmup,
     /// How many samples to take.
     pub sampling: Sampling,
+    /// When to end before they are all taken; an agent that does not know this takes all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heat_limit: Option<HeatLimit>,
 }
 
 /// Runs before the first sample: at least `min_runs`, then until the median of the last ten is
@@ -348,8 +353,11 @@ pub struct RuntimeFacts {
 pub struct Timed {
     /// Version of the runtime.
     pub runtime_version: String,
-    /// Threads it really used.
+    /// Threads that a run may use.
     pub threads: usize,
+    /// Threads that worked while runs were timed; `None` where the kernel does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads_used: Option<usize>,
     /// Inputs the model was run on.
     pub inputs: Vec<InputSpec>,
     /// From the file to a session that is ready to run, µs.
@@ -370,6 +378,9 @@ pub struct Timed {
     /// What they took together, µs; 0 from an agent that keeps every one.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub timed_us: f64,
+    /// What became too hot amid the runs, which then ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub too_hot: Option<Heat>,
     /// Who computes what, as ONNX Runtime tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub providers: Option<Vec<ProviderShare>>,
@@ -524,6 +535,12 @@ mod tests {
     fn lines_that_were_added_to_since_still_parse() {
         check_golden::<Reply>(
             r#"{"protocol":1,"id":2,"answer":{"outputs":{"inputs":[],"tensors":[],"thinned":[{"stride":3,"least":-1.5,"most":null,"mean":0.25,"not_finite":0}]}}}"#,
+        );
+        check_golden::<Request>(
+            r#"{"protocol":1,"id":2,"task":{"time":{"model":"m.onnx","runtime":"tract","threads":1,"warmup":{"min_runs":20,"max_runs":200,"tolerance":0.02,"max_us":40000.0},"sampling":{"min":5,"max":100,"max_us":40000.0},"heat_limit":{"zones":["cpu"],"limit_c":80.0,"every_us":5000000.0}}}}"#,
+        );
+        check_golden::<Reply>(
+            r#"{"protocol":1,"id":2,"answer":{"timed":{"runtime_version":"0.23.9","threads":2,"threads_used":1,"inputs":[],"load_us":2300.0,"first_us":410.0,"warmup_runs":20,"settled":true,"samples_us":[143.0,142.5],"runs":4,"timed_us":571.25,"too_hot":{"zone":"cpu","celsius":81.5},"before":{"clocks_mhz":[1800.0,null],"governor":null,"temperatures_c":null,"load":null,"available_bytes":null,"cpu_pressure_percent":null,"ticks":null,"own":null},"after":{"clocks_mhz":null,"governor":null,"temperatures_c":null,"load":null,"available_bytes":null,"cpu_pressure_percent":null,"ticks":null,"own":null}}}}"#,
         );
         check_golden::<ProviderShare>(
             r#"{"name":"XnnpackExecutionProvider","nodes":12,"partitions":3}"#,

@@ -81,8 +81,14 @@ pub trait Loaded {
     /// What it is to be run on.
     fn inputs(&self) -> &[InputSpec];
 
-    /// Threads that a run may really use.
+    /// Threads that a run may use.
     fn threads(&self) -> usize;
+
+    /// Does the thread that calls [`run`](Self::run) wait while others compute, or is it one of
+    /// them?
+    fn caller_waits(&self) -> bool {
+        false
+    }
 
     /// Sets the inputs of all runs to come, which have the shapes of [`inputs`](Self::inputs).
     fn prepare(&mut self, inputs: Vec<TensorData>) -> Result<(), RuntimeError>;

@@ -36,6 +36,7 @@ use super::protocol::Timed;
 use super::runtime::RuntimeError;
 use super::runtime::Runtimes;
 use super::runtime::Source;
+use super::tasks;
 use super::timing;
 use super::tiny::TINY_MODEL;
 
@@ -195,9 +196,7 @@ fn hello(runtimes: &dyn Runtimes) -> Hello {
     let mut conditions = Conditions::read();
     android::ask(&mut conditions);
     let mut facts = Facts::read();
-    if android::is_emulator() {
-        facts.emulated = Some(true);
-    }
+    android::tell(&mut facts);
     Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         runtimes: runtimes.list(),
@@ -220,13 +219,26 @@ fn time(request: &TimeRequest, runtimes: &dyn Runtimes) -> Result<Timed, Runtime
         true => Conditions::default,
         false => Conditions::read,
     };
-    let mut timing = timing::time(&mut *model, &request.warmup, &request.sampling, conditions)?;
-    if !runtime.simulates() {
+    let look = || {
+        let mut now = conditions();
+        android::ask(&mut now);
+        now
+    };
+    let is_real = !runtime.simulates();
+    let limit = request.heat_limit.as_ref().filter(|_| is_real);
+    let limit = limit.map(|limit| timing::Limit { limit, look: &look });
+    let mut timing =
+        timing::time(&mut *model, &request.warmup, &request.sampling, conditions, limit)?;
+    if is_real {
         android::ask(&mut timing.after);
     }
+    let waits = model.caller_waits().then(tasks::own).flatten();
+    let [idle, worked] = &timing.tasks;
+    let threads_used = worked.busy_since(idle, waits).filter(|_| is_real);
     Ok(Timed {
         runtime_version: runtime.version(),
         threads: model.threads(),
+        threads_used,
         inputs,
         load_us,
         first_us: timing.first_us,
@@ -235,6 +247,7 @@ fn time(request: &TimeRequest, runtimes: &dyn Runtimes) -> Result<Timed, Runtime
         samples_us: timing.samples.kept_us,
         runs: timing.samples.runs,
         timed_us: timing.samples.timed_us,
+        too_hot: timing.samples.too_hot,
         providers: model.providers(),
         before: timing.before,
         after: timing.after,

@@ -4,10 +4,13 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::conditions::Conditions;
+use super::heat::Heat;
+use super::heat::HeatLimit;
 use super::protocol::Sampling;
 use super::protocol::Warmup;
 use super::runtime::Loaded;
 use super::runtime::RuntimeError;
+use super::tasks::Tasks;
 use crate::stats::median;
 
 /// Most samples of one launch, so that the answer fits a line of the protocol.
@@ -24,6 +27,8 @@ pub struct Timing {
     pub samples: Samples,
     pub before: Conditions,
     pub after: Conditions,
+    /// Right before and right after the samples.
+    pub tasks: [Tasks; 2],
 }
 
 /// What the timed runs took.
@@ -34,9 +39,18 @@ pub struct Samples {
     pub runs: u32,
     /// What they took together.
     pub timed_us: f64,
+    /// What ended them before their time.
+    pub too_hot: Option<Heat>,
 }
 
-/// Times a prepared model; `conditions` are read before and after the samples.
+/// How hot the device may become amid the samples.
+pub struct Limit<'a> {
+    pub limit: &'a HeatLimit,
+    pub look: &'a dyn Fn() -> Conditions,
+}
+
+/// Times a prepared model; `conditions` are read before and after the samples, and nothing in between
+/// but what a `limit` asks for.
 ///
 /// Budgets are counted in what the runs say they took, so a runtime that simulates is timed the
 /// same each time.
@@ -45,13 +59,16 @@ pub fn time(
     warmup: &Warmup,
     sampling: &Sampling,
     conditions: fn() -> Conditions,
+    limit: Option<Limit<'_>>,
 ) -> Result<Timing, RuntimeError> {
     let first_us = micros(model.run()?);
     let (warmup_runs, settled) = warm_up(model, warmup)?;
     let before = conditions();
-    let samples = sample(model, sampling)?;
+    let idle = Tasks::read();
+    let samples = sample(model, sampling, limit)?;
+    let tasks = [idle, Tasks::read()];
     let after = conditions();
-    Ok(Timing { first_us, warmup_runs, settled, samples, before, after })
+    Ok(Timing { first_us, warmup_runs, settled, samples, before, after, tasks })
 }
 
 fn warm_up(model: &mut dyn Loaded, warmup: &Warmup) -> Result<(u32, bool), RuntimeError> {
@@ -77,12 +94,17 @@ fn has_settled(runs: &[f64], tolerance: f64) -> bool {
     }
 }
 
-fn sample(model: &mut dyn Loaded, sampling: &Sampling) -> Result<Samples, RuntimeError> {
+fn sample(
+    model: &mut dyn Loaded,
+    sampling: &Sampling,
+    limit: Option<Limit<'_>>,
+) -> Result<Samples, RuntimeError> {
     let (max, min) = (sampling.max.min(MAX_SAMPLES), sampling.min.min(MAX_SAMPLES));
     let enough = if sampling.enough == 0 { max } else { sampling.enough };
     let mut thinned = Thinned::to(max.max(min).max(1) as usize);
     let (mut runs, mut timed_us) = (0, 0.0);
     let mut pace = Pace::of(sampling.pace_us);
+    let (mut looked_us, mut too_hot) = (0.0, None);
     while runs < min
         || (timed_us < sampling.max_us && (runs < enough || timed_us < sampling.min_us))
     {
@@ -91,8 +113,17 @@ fn sample(model: &mut dyn Loaded, sampling: &Sampling) -> Result<Samples, Runtim
         thinned.add(us);
         timed_us += us;
         runs += 1;
+        if let Some(Limit { limit, look }) = &limit
+            && timed_us - looked_us >= limit.every_us
+        {
+            looked_us = timed_us;
+            too_hot = limit.exceeded(&look());
+            if too_hot.is_some() {
+                break;
+            }
+        }
     }
-    Ok(Samples { kept_us: thinned.kept, runs, timed_us })
+    Ok(Samples { kept_us: thinned.kept, runs, timed_us, too_hot })
 }
 
 /// Lets runs begin at equal distances.
@@ -158,6 +189,8 @@ pub fn micros(duration: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::agent::InputSpec;
     use crate::agent::TensorData;
@@ -194,7 +227,29 @@ mod tests {
         Sampling { min: 3, max: 20, max_us: 1e6, enough: 0, min_us: 0.0, pace_us: 0.0 };
 
     fn timed(micros: Vec<u64>, warmup: Warmup, sampling: Sampling) -> Timing {
-        time(&mut Script(micros, 0), &warmup, &sampling, Conditions::default).unwrap()
+        time(&mut Script(micros, 0), &warmup, &sampling, Conditions::default, None).unwrap()
+    }
+
+    #[test]
+    fn a_device_that_becomes_too_hot_amid_the_runs_is_left_alone() {
+        let limit = HeatLimit { zones: vec!["cpu".into()], limit_c: 80.0, every_us: 1000.0 };
+        let looks = Cell::new(0);
+        let look = || {
+            looks.set(looks.get() + 1);
+            let celsius = 78.0 + f64::from(looks.get());
+            let zones = vec![("gpu".to_owned(), 99.0), ("cpu-thermal".to_owned(), celsius)];
+            Conditions { temperatures_c: Some(zones), ..Conditions::default() }
+        };
+        let sampling = Sampling { enough: 1000, max: 1000, ..SAMPLING };
+        let limit = Some(Limit { limit: &limit, look: &look });
+        let model = &mut Script(vec![100], 0);
+        let timing = time(model, &WARMUP, &sampling, Conditions::default, limit).unwrap();
+        let Samples { kept_us, runs, too_hot, .. } = timing.samples;
+        assert_eq!((runs, kept_us.len(), looks.get()), (30, 30, 3), "a look after every ten runs");
+        assert_eq!(
+            too_hot.map(|heat| (heat.zone, heat.celsius)),
+            Some(("cpu-thermal".into(), 81.0))
+        );
     }
 
     #[test]

@@ -116,6 +116,10 @@ impl Loaded for TractModel {
         self.threads
     }
 
+    fn caller_waits(&self) -> bool {
+        self.threads > 1
+    }
+
     fn prepare(&mut self, inputs: Vec<TensorData>) -> Result<(), RuntimeError> {
         let tensors = inputs.iter().map(tensor).collect::<Result<TVec<_>, _>>();
         self.prepared = tensors.map_err(|e| failed("run", &e))?;

@@ -99,13 +99,15 @@ pub enum DeviceError {
         reason: String,
     },
 
-    /// The model is too large for the bound of the work folder.
+    /// A file is too large for the bound of the work folder.
     #[error("there is no room on {address}: {reason}")]
     NoRoom {
         /// As [`Transport::address`](super::Transport::address) gives it.
         address: String,
-        /// In the runner's words.
+        /// With the sizes.
         reason: String,
+        /// Is it a model that is too large? Else none fits.
+        for_model: bool,
     },
 
     /// A file arrived damaged, twice.
@@ -284,7 +286,7 @@ impl DeviceError {
             Self::NotWritable { .. } => Some(
                 "make room there or let it be written, or name another `workdir` for the device",
             ),
-            Self::NoRoom { .. } => Some("set `max_mb` for the device in devices.toml"),
+            Self::NoRoom { .. } => Some("set a larger `max_mb` for the device in devices.toml"),
             Self::Damaged { .. } => Some("try another cable or port; a full disk does this too"),
             Self::NoRunner { .. } => {
                 Some("docs/runner.md says more; --agent names a runner that is somewhere else")
@@ -335,6 +337,7 @@ impl DeviceError {
     pub fn concerns_every_model(&self) -> bool {
         match self {
             Self::Ended { .. } if self.is_missing_runner() => true,
+            Self::NoRoom { for_model, .. } => !for_model,
             Self::UnknownAddress { .. }
             | Self::Absent { .. }
             | Self::Gone { .. }
@@ -352,7 +355,6 @@ impl DeviceError {
             | Self::Crashed { .. }
             | Self::Ended { .. }
             | Self::NotRead { .. }
-            | Self::NoRoom { .. }
             | Self::Refused { kind: Refusal::Model, .. } => false,
         }
     }

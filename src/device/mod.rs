@@ -21,6 +21,7 @@ mod profile_error;
 mod remote;
 mod runner;
 mod runners;
+mod sent;
 mod shell;
 mod ssh;
 
@@ -52,9 +53,10 @@ pub use profile::Require;
 pub use profile::Thermal;
 pub use profile_error::ProfileError;
 pub use remote::Remote;
-pub use remote::part;
 pub use runner::Runner;
 pub use runners::Runners;
+pub use sent::part;
+pub use shell::Pulse;
 pub use shell::Shell;
 pub use ssh::Ssh;
 
@@ -133,6 +135,12 @@ pub struct Pipe {
 pub trait Process: Send {
     /// Ends it and all it has started, at once.
     fn kill(&mut self);
+
+    /// Can it still be reached, as far as can be found out? Costs the device next to nothing; may
+    /// take some seconds.
+    fn is_reachable(&mut self) -> bool {
+        true
+    }
 
     /// How it ended; waits for that.
     fn end(&mut self) -> End;

@@ -28,8 +28,9 @@ const FILES: [(&str, &str); 8] = [
     ("galaxy-s23", include_str!("../../device-profiles/galaxy-s23.toml")),
 ];
 
-/// Least bound of a folder on a device, in MB: the runner alone takes most of it.
-const LEAST_MAX_MB: u32 = 20;
+/// Least bound of a folder on a device, in MB: the smallest runner takes most of it (docs/runner.md). What
+/// the one for the device really takes is seen when it is brought there.
+const LEAST_MAX_MB: u32 = 40;
 
 /// Longest rest between launches, in seconds.
 const LONGEST_COOL_DOWN_S: u32 = 60;
@@ -454,7 +455,7 @@ mod tests {
             ("workdir = '/tmp'", "workdir"),
             ("workdir = '/tmp/.'", "workdir"),
             ("workdir = '.'", "workdir"),
-            ("max_mb = 19", "max_mb"),
+            ("max_mb = 39", "max_mb"),
             ("threads = 0", "threads"),
             ("threads = 65", "threads"),
             ("onnxruntime = ''", "onnxruntime"),
@@ -483,7 +484,7 @@ mod tests {
     #[test]
     fn the_bounds_themselves_are_allowed() {
         let texts = [
-            "max_mb = 20\nthreads = 64\nthermal.abort_c = 120\nthermal.start_max_c = 0",
+            "max_mb = 40\nthreads = 64\nthermal.abort_c = 120\nthermal.start_max_c = 0",
             "threads = 1\nrequire.battery_min_percent = 100\nworkdir = '/tmp/citronade/'",
             "workdir = './a.b_c-d'",
             "onnxruntime = '/usr/lib/libonnxruntime.so.1.24'",

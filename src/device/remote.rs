@@ -1,9 +1,6 @@
 //! A device at the other end of a shell: the runner installs itself there.
 use std::fs::File;
-use std::io::Seek;
-use std::io::SeekFrom;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -20,6 +17,11 @@ use super::Pipe;
 use super::Process;
 use super::Runners;
 use super::Transport;
+use super::sent::HASH_IN_NAME;
+use super::sent::RUNNER;
+use super::sent::Sent;
+use super::sent::part;
+use super::sent::part_of_its_own;
 use super::shell;
 use super::shell::Called;
 use super::shell::Shell;
@@ -33,27 +35,25 @@ const SLOWEST: u64 = 50_000;
 /// Statuses of a shell that may not start a program, or does not find it.
 const NOT_STARTED: [i32; 2] = [126, 127];
 
-/// How names of runners begin.
-const RUNNER: &str = "runner-";
-
 /// Says what programs the device runs: its processor, and whether they are 32 bits wide on it.
 const WHAT: &str = "uname -m && { getconf LONG_BIT 2>/dev/null || echo 64; }";
 
 /// Lists the runners of the current folder.
 const RUNNERS: &str = "{ ls -d runner-* 2>/dev/null || :; }";
 
+/// How names of libraries end.
+const LIBRARY: &str = ".so";
+
 /// Status of the runner when there is no room within the bound.
 const REFUSED: i32 = 3;
-
-/// Characters of a hash in a file's name: 128 bits.
-const HASH_IN_NAME: usize = 32;
 
 /// A device behind `ssh` or `adb`.
 ///
 /// Before the first launch the runner for the device's processor is brought to its work folder,
-/// once for each version. Files are named by their content and written as `NAME.part` first; a
-/// transfer that was cut is taken up where it ended, and nothing counts before its hash is right.
-/// The folder is kept under a bound by removing the models that were used longest ago.
+/// once for each version. Files are named by their content and written as `NAME.SENDER.part` first;
+/// nothing counts before its hash is right. A model's transfer that was cut is taken up where it
+/// ended; runners and libraries are sent before the device is held, so each transfer of them is its
+/// own. The folder is kept under a bound by removing the models that were used longest ago.
 pub struct Remote<S> {
     shell: S,
     runners: Runners,
@@ -152,8 +152,8 @@ impl<S: Shell> Remote<S> {
         let mut library = self.brought_library.lock().unwrap_or_else(PoisonError::into_inner);
         if library.is_none() {
             let file = Sent::open(&path)?;
-            let name = format!("{}.so", &file.blake3[..HASH_IN_NAME]);
-            self.bring_within_bound(&file, &name)?;
+            let name = format!("{}{LIBRARY}", &file.blake3[..HASH_IN_NAME]);
+            self.bring_within_bound(&file, &name, &part_of_its_own(&name))?;
             *library = Some(name);
         }
         Ok(library.clone())
@@ -167,23 +167,33 @@ impl<S: Shell> Remote<S> {
         let arch = arch(&words);
         let path = self.runners.find(&arch, &self.shell.address())?;
         let file = Sent::open(&path)?;
+        self.ensure_room(&file)?;
         let name = file.runner_name();
         if !words.contains(&name) {
-            let part = part(&name);
-            self.bring(&file, &name, |_| {
-                let line = format!("cd {folder} && {{ wc -c < {part} || echo 0; }}");
-                let called = self.call("look at its files", &line, None, SHORT)?;
-                let words = self.succeeded("look at its files", called)?;
-                Ok(words.first().and_then(|bytes| bytes.parse().ok()))
-            })?;
+            self.bring(&file, &name, &part_of_its_own(&name), |_| Ok(Some(0)))?;
         }
         Ok(Runner { name, arch })
     }
 
+    /// A bound that the runner fills alone is no model's fault.
+    fn ensure_room(&self, runner: &Sent) -> Result<(), DeviceError> {
+        let (bytes, bound) = (Bytes(runner.bytes), Bytes(self.bound));
+        if bytes < bound {
+            return Ok(());
+        }
+        let address = self.shell.address();
+        let least = 1 + bytes.0 / 1_000_000;
+        let reason = format!(
+            "its runner has {bytes}, and its work folder may hold {bound}: `max_mb` must be {least} \
+             at least, and more for models"
+        );
+        Err(DeviceError::NoRoom { address, reason, for_model: false })
+    }
+
     /// As [`bring`](Self::bring), after making room for it.
-    fn bring_within_bound(&self, file: &Sent, name: &str) -> Result<(), DeviceError> {
-        let (runner, part) = (self.runner()?.name, part(name));
-        let brought = self.bring(file, name, |file| {
+    fn bring_within_bound(&self, file: &Sent, name: &str, part: &str) -> Result<(), DeviceError> {
+        let runner = self.runner()?.name;
+        let brought = self.bring(file, name, part, |file| {
             let line = format!(
                 "cd {} && ./{runner} --prepare {name} {part} {} {}",
                 self.folder, file.bytes, self.bound
@@ -194,6 +204,7 @@ impl<S: Shell> Remote<S> {
                 return Err(DeviceError::NoRoom {
                     address: self.shell.address(),
                     reason: called.stderr.trim().to_owned(),
+                    for_model: !name.ends_with(LIBRARY),
                 });
             }
             let words = self.succeeded(doing, called)?;
@@ -212,18 +223,19 @@ impl<S: Shell> Remote<S> {
         brought
     }
 
-    /// Sends what is missing of `file`; `prepare` says how much of it is there already, `None` if
+    /// Sends what is missing of `file`, as `part` at first; `prepare` says how much of it is there already, `None` if
     /// it is there whole.
     fn bring(
         &self,
         file: &Sent,
         name: &str,
+        part: &str,
         prepare: impl Fn(&Sent) -> Result<Option<u64>, DeviceError>,
     ) -> Result<(), DeviceError> {
         let mut damage = None;
         for _ in 0..2 {
             let Some(there) = prepare(file)? else { return Ok(()) };
-            match self.send(file, name, there)? {
+            match self.send(file, name, part, there)? {
                 None => return Ok(()),
                 reason => damage = reason,
             }
@@ -240,12 +252,17 @@ impl<S: Shell> Remote<S> {
     }
 
     /// Sends `file` from byte `there` on; what is wrong with it if it did not arrive whole.
-    fn send(&self, file: &Sent, name: &str, there: u64) -> Result<Option<String>, DeviceError> {
+    fn send(
+        &self,
+        file: &Sent,
+        name: &str,
+        part: &str,
+        there: u64,
+    ) -> Result<Option<String>, DeviceError> {
         let (there, operator) = match there > file.bytes {
             true => (0, ">"),
             false => (there, ">>"),
         };
-        let part = part(name);
         // What was just sent accepts itself; nothing older is run on it.
         let runner = match name.starts_with(RUNNER) {
             true => format!("chmod 755 {part} && ./{part}"),
@@ -358,7 +375,7 @@ impl<S: Shell> Transport for Remote<S> {
             return Err(DeviceError::NotRead { path: file.path, source });
         }
         let name = format!("{}.onnx", &blake3[..HASH_IN_NAME]);
-        self.bring_within_bound(&file, &name)?;
+        self.bring_within_bound(&file, &name, &part(&name))?;
         Ok(name)
     }
 
@@ -380,6 +397,10 @@ struct Installed {
 impl Process for Installed {
     fn kill(&mut self) {
         self.process.kill();
+    }
+
+    fn is_reachable(&mut self) -> bool {
+        self.process.is_reachable()
     }
 
     fn end(&mut self) -> End {
@@ -411,47 +432,6 @@ fn arch(words: &[String]) -> String {
         [kernel, bits, ..] if kernel == "aarch64" && bits == "32" => "armv7".to_owned(),
         [kernel, ..] => kernel.clone(),
         [] => String::new(),
-    }
-}
-
-/// What `name` is called on its way from this user on this computer, so that two who send the same
-/// file do not write into one.
-pub fn part(name: &str) -> String {
-    let user = std::env::var("USER").unwrap_or_default();
-    let host = nix::unistd::gethostname().unwrap_or_default();
-    let sender = blake3::hash(format!("{user}@{}", host.to_string_lossy()).as_bytes());
-    format!("{name}.{}.part", &sender.to_hex()[..8])
-}
-
-/// A file of this machine that goes to the device.
-struct Sent {
-    path: PathBuf,
-    file: File,
-    bytes: u64,
-    blake3: String,
-}
-
-impl Sent {
-    fn open(path: &Path) -> Result<Self, DeviceError> {
-        let not_read = |source| DeviceError::NotRead { path: path.to_owned(), source };
-        let file = File::open(path).map_err(not_read)?;
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(&file).map_err(not_read)?;
-        let (bytes, blake3) = (hasher.count(), hasher.finalize().to_hex().to_string());
-        Ok(Sent { path: path.to_owned(), file, bytes, blake3 })
-    }
-
-    /// What it is called there if it is a runner.
-    fn runner_name(&self) -> String {
-        format!("{RUNNER}{}", &self.blake3[..HASH_IN_NAME])
-    }
-
-    /// The same file, to be read from `offset` on.
-    fn from(&self, offset: u64) -> Result<File, DeviceError> {
-        let not_read = |source| DeviceError::NotRead { path: self.path.clone(), source };
-        let mut file = self.file.try_clone().map_err(not_read)?;
-        file.seek(SeekFrom::Start(offset)).map_err(not_read)?;
-        Ok(file)
     }
 }
 

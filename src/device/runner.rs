@@ -9,6 +9,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use crate::agent::Answer;
 use crate::agent::MAX_LINE;
@@ -24,6 +25,9 @@ use super::Transport;
 /// The signal for too much processor time, on Linux.
 const SIGXCPU: i32 = 24;
 
+/// How long an answer is awaited before it is seen whether the link is silent.
+const PULSE: Duration = Duration::from_secs(2);
+
 /// A running agent that can be asked.
 pub struct Runner {
     address: String,
@@ -31,6 +35,7 @@ pub struct Runner {
     lines: Lines,
     process: Box<dyn Process>,
     last_id: u64,
+    is_silent: bool,
 }
 
 type Answers = BufReader<Box<dyn Read + Send>>;
@@ -75,6 +80,7 @@ impl Runner {
             lines,
             process: pipe.process,
             last_id: 0,
+            is_silent: false,
         })
     }
 
@@ -94,8 +100,13 @@ impl Runner {
         let deadline_us = timeout.as_secs_f64() * 1e6;
         let seconds = task.job().and_then(|job| job.processor_seconds(deadline_us));
         self.send(task, deadline_us);
-        let line = match self.lines.next(timeout) {
+        let line = match self.next_line(timeout) {
             Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) if self.is_silent => {
+                self.process.kill();
+                let (address, complaint) = (self.address.clone(), "it fell silent".to_owned());
+                return Err(DeviceError::Gone { address, doing, complaint, at_work: true });
+            }
             Err(RecvTimeoutError::Timeout) => {
                 self.process.kill();
                 return Err(DeviceError::Hung { address: self.address.clone(), doing, timeout });
@@ -105,6 +116,24 @@ impl Runner {
         match self.read(&line)? {
             Answer::Refused { kind, reason } => Err(DeviceError::Refused { kind, reason }),
             answer => Ok(answer),
+        }
+    }
+
+    /// The next line, if it comes within `timeout` and the link does not fall silent before.
+    fn next_line(&mut self, timeout: Duration) -> Result<Vec<u8>, RecvTimeoutError> {
+        let until = Instant::now() + timeout;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.next(left.min(PULSE)) {
+                Err(RecvTimeoutError::Timeout) if left > PULSE => {}
+                line => return line,
+            }
+            if !self.process.is_reachable() {
+                // It may have come just now.
+                let line = self.lines.next(Duration::ZERO);
+                self.is_silent = line == Err(RecvTimeoutError::Timeout);
+                return line;
+            }
         }
     }
 

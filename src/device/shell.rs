@@ -27,6 +27,9 @@ const BEGIN: &str = "citronade-begin";
 /// Begins the mark at the end.
 const MARK: &str = "citronade-end ";
 
+/// Asks a device for a sign of life; false if none comes.
+pub type Pulse = Box<dyn Fn() -> bool + Send>;
+
 /// Reaches the shell of one device.
 pub trait Shell: Send + Sync {
     /// How people call the device.
@@ -41,6 +44,12 @@ pub trait Shell: Send + Sync {
     ///
     /// [`DeviceError::Absent`], [`DeviceError::Gone`] and [`DeviceError::NotStarted`].
     fn prepare(&self) -> Result<(), DeviceError>;
+
+    /// How to see whether the link is silent while a line runs, at next to no cost for the device;
+    /// `None` if the program of [`command`](Self::command) ends by itself then.
+    fn pulse(&self) -> Option<Pulse> {
+        None
+    }
 
     /// What the program's complaint means.
     fn absence(&self, complaint: &str) -> Absence;
@@ -74,7 +83,7 @@ pub fn spawn(shell: &dyn Shell, line: &str) -> Result<Pipe, DeviceError> {
         requests: Box::new(started.stdin.expect("it is piped")),
         answers: Box::new(AfterBegin::of(started.stdout)),
         immediate: false,
-        process: Box::new(Marked(started.process)),
+        process: Box::new(Marked { process: started.process, pulse: shell.pulse() }),
     })
 }
 
@@ -88,7 +97,7 @@ pub fn call(
 ) -> Result<Called, DeviceError> {
     let stdin = input.map_or_else(Stdio::null, Stdio::from);
     let Started { stdout, process, .. } = start(shell, line, stdin)?;
-    let mut process = Marked(process);
+    let mut process = Marked { process, pulse: None };
     let (address, doing) = (shell.address(), doing.to_owned());
     let Some(stdout) = process::read_within(AfterBegin::of(stdout), timeout) else {
         process.kill();
@@ -146,15 +155,22 @@ impl Read for AfterBegin {
 }
 
 /// A process on the device behind one on this machine.
-struct Marked<P>(P);
+struct Marked<P> {
+    process: P,
+    pulse: Option<Pulse>,
+}
 
 impl<P: Process> Process for Marked<P> {
     fn kill(&mut self) {
-        self.0.kill();
+        self.process.kill();
+    }
+
+    fn is_reachable(&mut self) -> bool {
+        self.pulse.as_ref().is_none_or(|pulse| pulse())
     }
 
     fn end(&mut self) -> End {
-        read_mark(self.0.end())
+        read_mark(self.process.end())
     }
 }
 

@@ -50,7 +50,9 @@ use super::error::whole;
 /// Results that come this soon after one another share a transaction: a full synchronisation takes
 /// milliseconds.
 const GATHERED: Duration = Duration::from_millis(20);
-/// A device that is lost so often while it runs one candidate is not at fault: it may be brought down by it.
+
+/// A device that is lost, or becomes too hot, so often while it runs one candidate is not at fault: it may
+/// be brought down by it.
 const MOST_LOSSES: u32 = 3;
 
 /// A model to be measured.
@@ -315,13 +317,15 @@ impl MeasureLane {
         };
         let (id, round, size) = (job.candidate, job.round, bytes.len() as u64);
         let network = network.filter(|_| !self.compared.contains(&id));
-        let mut losses = 0;
+        let (mut losses, mut overheated) = (0, 0);
         let result = loop {
             let result = self.gauge.measure(&bytes, job.level, network.as_deref());
             let is_lost = |error: &MeasureError| error.is_a_lost_run_of(&self.gauge.file());
             losses += u32::from(result.as_ref().is_err_and(is_lost));
+            overheated += u32::from(matches!(&result, Err(MeasureError::Overheated { .. })));
             match result {
                 Err(error) if losses >= MOST_LOSSES => break Err(error.brings_down(losses)),
+                Err(error) if overheated >= MOST_LOSSES => break Err(error.overheats(overheated)),
                 Err(error) if error.may_pass() => {
                     let paused = Done::Paused(self.device, whole(&error));
                     if self.done.send(paused).is_err() || !self.wait() {
@@ -401,6 +405,9 @@ impl Gauge {
             .map_err(|source| MeasureError::NotWritten { path: path.clone(), source })?;
         let plan = Plan { sustained: self.sustained, ..Plan::of(level) };
         let measurement = self.bench.measure(&path, &plan)?;
+        if self.sustained.is_some() {
+            measurement.ensure_sustained()?;
+        }
         let network = network.filter(|_| self.bench.computes());
         let compared = network.map(|network| self.bench.compare_with(&path, network));
         let agreement: Option<Agreement> = compared.transpose()?;

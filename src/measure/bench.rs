@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::agent::Heat;
 use crate::agent::Hello;
 use crate::agent::MAX_MODEL_BYTES;
 use crate::agent::MemoryUse;
@@ -25,7 +26,6 @@ use super::error::MeasureError;
 use super::error::NO_MODEL;
 use super::gates::Gated;
 use super::gates::Gates;
-use super::gates::Heat;
 use super::measurement::Launch;
 use super::measurement::Measurement;
 use super::measurement::ModelFile;
@@ -33,7 +33,6 @@ use super::plan::Level;
 use super::plan::Plan;
 use super::repeat::Noise;
 use super::repeat::NoiseLearner;
-use super::sustained::Sustained;
 use super::verdict::Verdict;
 pub(super) use launch::greet;
 
@@ -199,7 +198,8 @@ impl Bench {
     ///
     /// A launch that crashes or ends without an answer is made once more; a second time it is the
     /// result. A noisy measurement is made again, as often as the plan says and the gates let it; if
-    /// it stays noisy, the attempt that spreads least is the result.
+    /// it stays noisy, the attempt that spreads least is the result. A launch without a pause watches
+    /// its temperature itself.
     ///
     /// # Errors
     ///
@@ -264,8 +264,9 @@ impl Bench {
         if let Some(long) = plan.long_launch().filter(|_| !is_too_hot) {
             self.keep(&mut visit)?;
             let Visit { placed, patience, .. } = &mut visit;
-            let launch = patience.with(|| self.time(&file.path, placed, &long))?;
-            measurement.sustained = Sustained::of(&launch.timed);
+            let limit = self.gates.heat_limit();
+            let launch = patience.with(|| self.time(&file.path, placed, &long, limit.clone()))?;
+            measurement.take_long(&launch.timed, &self.gates);
         }
         Ok(measurement)
     }
@@ -312,7 +313,7 @@ impl Bench {
             }
             watch(&Progress::launch(launches.len() as u32, plan));
             let Visit { file, placed, patience, .. } = &mut *visit;
-            let launch = patience.with(|| self.time(&file.path, placed, plan))?;
+            let launch = patience.with(|| self.time(&file.path, placed, plan, None))?;
             // Nothing that was measured beside somebody else is returned.
             if self.keep(visit)? {
                 gated.stopped = self.gates.stopped(&launch.timed.after, &mut gated);
@@ -374,6 +375,7 @@ impl Bench {
             gates,
             paced_hz: plan.paced_hz,
             sustained: None,
+            no_curve: None,
             agreement: None,
             per_op: None,
             slower: None,

@@ -177,12 +177,13 @@ impl MeasureError {
     pub fn state(&self) -> State {
         match self {
             Self::Device { source, .. } => source.state(),
-            Self::TooHot { .. } => State::Hot,
+            Self::TooHot { .. } | Self::Overheated { .. } | Self::Overheats { .. } => State::Hot,
             Self::LowBattery { .. } | Self::NotCharging { .. } => State::LowBattery,
             Self::NoSpace { .. } => State::NoSpace,
             Self::BringsDown { source, .. } => source.state(),
             Self::Unfit { .. }
             | Self::Model { .. }
+            | Self::NoCurve { .. }
             | Self::NotWritten { .. }
             | Self::NoRuntime { .. } => State::Faulty,
         }
@@ -192,6 +193,7 @@ impl MeasureError {
     fn teaches(&self) -> Option<Event> {
         match self {
             Self::TooHot { .. }
+            | Self::Overheated { .. }
             | Self::LowBattery { .. }
             | Self::NotCharging { .. }
             | Self::NoSpace { .. } => Some(Event::Found(self.state())),
@@ -203,6 +205,8 @@ impl MeasureError {
             },
             Self::Unfit { .. }
             | Self::BringsDown { .. }
+            | Self::Overheats { .. }
+            | Self::NoCurve { .. }
             | Self::Model { .. }
             | Self::NotWritten { .. }
             | Self::NoRuntime { .. } => None,

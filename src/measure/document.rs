@@ -19,6 +19,7 @@ use super::measurement::MemoryCost;
 use super::measurement::ModelFile;
 use super::plan::Level;
 use super::repeat::Noise;
+use super::sustained::NoCurve;
 use super::sustained::Sustained;
 use super::verdict::Verdict;
 
@@ -49,6 +50,7 @@ pub struct Document<'a> {
     gates: Option<&'a Gated>,
     paced_hz: Option<f64>,
     sustained: Option<&'a Sustained>,
+    no_curve: Option<&'a NoCurve>,
     outputs: Option<&'a Agreement>,
     providers: Option<&'a [ProviderShare]>,
     per_op: Option<&'a [OpTime]>,
@@ -109,6 +111,8 @@ struct Read {
     paced_hz: Option<f64>,
     #[serde(default)]
     sustained: Option<Sustained>,
+    #[serde(default)]
+    no_curve: Option<NoCurve>,
     #[serde(default)]
     outputs: Option<Agreement>,
     #[serde(default)]
@@ -187,6 +191,7 @@ impl Measurement {
             gates: self.gates.as_ref(),
             paced_hz: self.paced_hz,
             sustained: self.sustained.as_ref(),
+            no_curve: self.no_curve.as_ref(),
             outputs: self.agreement.as_ref(),
             providers: self.providers(),
             per_op: self.per_op.as_deref(),
@@ -226,6 +231,7 @@ impl Measurement {
             gates: read.gates,
             paced_hz: read.paced_hz,
             sustained: read.sustained,
+            no_curve: read.no_curve,
             agreement: read.outputs,
             per_op: read.per_op,
             slower: read.reference_slower,

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::agent::Heat;
 use crate::device::DeviceError;
 use crate::units::Bytes;
 
-use super::gates::Heat;
+use super::sustained::NoCurve;
 
 /// Stands for the model where there is none.
 pub(super) const NO_MODEL: &str = "the runtime";
@@ -60,6 +61,53 @@ pub enum MeasureError {
         limit_c: f64,
         /// How long it was waited for.
         waited: Duration,
+    },
+
+    /// The device became too hot amid a measurement without a pause.
+    #[error(
+        "{device} became too hot to run `{model}` without a pause: {heat}, {limit_c} are allowed"
+    )]
+    Overheated {
+        /// What was measured.
+        model: String,
+        /// Address of the device.
+        device: String,
+        /// The hottest of the zones that count.
+        heat: Heat,
+        /// [`Gates::abort_c`](super::Gates::abort_c).
+        limit_c: f64,
+    },
+
+    /// It did so each time.
+    #[error(
+        "{device} became too hot {times} times while it ran `{model}` without a pause, which is more \
+         than it can take: {heat}, {limit_c} are allowed"
+    )]
+    Overheats {
+        /// What was measured.
+        model: String,
+        /// Address of the device.
+        device: String,
+        /// How often it was tried.
+        times: u32,
+        /// The last time.
+        heat: Heat,
+        /// [`Gates::abort_c`](super::Gates::abort_c).
+        limit_c: f64,
+    },
+
+    /// The model is too slow for a latency after so long.
+    #[error(
+        "`{model}` made {} runs in {:.0} s without a pause, a latency after so long needs {}",
+        few.runs,
+        few.seconds,
+        few.least
+    )]
+    NoCurve {
+        /// What was measured.
+        model: String,
+        /// How few runs it made.
+        few: NoCurve,
     },
 
     /// The battery is too low to begin.
@@ -136,7 +184,7 @@ impl MeasureError {
             Self::NotWritten { .. } => {
                 Some("make room in the folder for temporary files, or name another by TMPDIR")
             }
-            Self::TooHot { .. } => {
+            Self::TooHot { .. } | Self::Overheated { .. } | Self::Overheats { .. } => {
                 Some("let it cool down: away from the sun, off its charger, a fan; or wait longer")
             }
             Self::LowBattery { .. } | Self::NotCharging { .. } => {
@@ -151,6 +199,7 @@ impl MeasureError {
             Self::BringsDown { .. } => {
                 Some("does its power supply hold under load, and has it memory for the model?")
             }
+            Self::NoCurve { .. } => Some("let it run for longer: a larger `sustained`"),
             Self::Model { .. } | Self::NoRuntime { .. } => None,
         }
     }
@@ -158,13 +207,18 @@ impl MeasureError {
     /// Whether the device was not in the state it must be in to be measured.
     pub fn is_a_closed_gate(&self) -> bool {
         match self {
-            Self::TooHot { .. } | Self::LowBattery { .. } | Self::NotCharging { .. } => true,
+            Self::TooHot { .. }
+            | Self::Overheated { .. }
+            | Self::LowBattery { .. }
+            | Self::NotCharging { .. } => true,
             Self::Model { .. }
             | Self::NotWritten { .. }
             | Self::NoRuntime { .. }
             | Self::NoSpace { .. }
             | Self::Unfit { .. }
             | Self::BringsDown { .. }
+            | Self::Overheats { .. }
+            | Self::NoCurve { .. }
             | Self::Device { .. } => false,
         }
     }
@@ -174,6 +228,7 @@ impl MeasureError {
         match self {
             Self::Device { source, .. } => source.is_transient(),
             Self::TooHot { .. }
+            | Self::Overheated { .. }
             | Self::LowBattery { .. }
             | Self::NotCharging { .. }
             | Self::NoSpace { .. }
@@ -181,6 +236,8 @@ impl MeasureError {
             Self::Model { .. }
             | Self::NotWritten { .. }
             | Self::NoRuntime { .. }
+            | Self::Overheats { .. }
+            | Self::NoCurve { .. }
             | Self::BringsDown { .. } => false,
         }
     }
@@ -195,6 +252,9 @@ impl MeasureError {
             Self::Model { .. }
             | Self::NoRuntime { .. }
             | Self::TooHot { .. }
+            | Self::Overheated { .. }
+            | Self::Overheats { .. }
+            | Self::NoCurve { .. }
             | Self::LowBattery { .. }
             | Self::NotCharging { .. }
             | Self::NoSpace { .. }
@@ -226,6 +286,17 @@ impl MeasureError {
         }
     }
 
+    /// The same after `times` times that the device became too hot, having begun cool enough: it is
+    /// the model's doing.
+    pub fn overheats(self, times: u32) -> Self {
+        match self {
+            Self::Overheated { model, device, heat, limit_c } => {
+                Self::Overheats { model, device, times, heat, limit_c }
+            }
+            other => other,
+        }
+    }
+
     /// Whether waiting may help: no room on the host, a device that is away, taken, full, too hot,
     /// too low on its battery, or so unwell that not even the reference model runs.
     pub fn may_pass(&self) -> bool {
@@ -244,11 +315,15 @@ impl MeasureError {
             Self::NotWritten { .. }
             | Self::NoRuntime { .. }
             | Self::TooHot { .. }
+            | Self::Overheated { .. }
             | Self::LowBattery { .. }
             | Self::NotCharging { .. }
             | Self::NoSpace { .. }
             | Self::Unfit { .. } => true,
-            Self::Model { .. } | Self::BringsDown { .. } => false,
+            Self::Model { .. }
+            | Self::BringsDown { .. }
+            | Self::Overheats { .. }
+            | Self::NoCurve { .. } => false,
         }
     }
 
@@ -256,10 +331,14 @@ impl MeasureError {
     pub fn is_the_models_fault(&self) -> bool {
         match self {
             Self::Device { model, source } => model != NO_MODEL && source.is_the_models_fault(),
-            Self::Model { .. } | Self::BringsDown { .. } => true,
+            Self::Model { .. }
+            | Self::BringsDown { .. }
+            | Self::Overheats { .. }
+            | Self::NoCurve { .. } => true,
             Self::NotWritten { .. }
             | Self::NoRuntime { .. }
             | Self::TooHot { .. }
+            | Self::Overheated { .. }
             | Self::LowBattery { .. }
             | Self::NotCharging { .. }
             | Self::NoSpace { .. }

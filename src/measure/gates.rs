@@ -1,11 +1,12 @@
 //! When a device may be measured, and when no longer.
-use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::agent::Conditions;
+use crate::agent::Heat;
+use crate::agent::HeatLimit;
 use crate::device::Profile;
 
 use super::error::MeasureError;
@@ -16,8 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// A hot device is asked again after a hundredth of the time it is waited for, but within these.
 const ASKED_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 
-/// The zone under which a battery's temperature is told.
-const BATTERY_ZONE: &str = "battery";
+/// How often a launch without a pause looks at its temperature, µs of runs: a look takes a millisecond, on
+/// Android some hundredths of a second.
+const LOOKED_EVERY_US: f64 = 5e6;
 
 /// What a device must be like to be measured; the default asks for nothing.
 ///
@@ -25,12 +27,11 @@ const BATTERY_ZONE: &str = "battery";
 /// could not look.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gates {
-    /// Temperature zones that count: those whose names contain one of these (upper and lower case,
-    /// `_` and `-` are the same); all where there is none. A battery is the zone `battery`.
+    /// Temperature zones that count, as for [`Conditions::hottest`].
     pub zones: Vec<String>,
     /// Temperature of the hottest zone above which a measurement does not begin, °C.
     pub start_max_c: Option<f64>,
-    /// Temperature above which no further launch is made, °C.
+    /// Temperature above which no further launch is made, and one without a pause ends, °C.
     pub abort_c: Option<f64>,
     /// How long to wait for a device that is too hot to begin; five minutes if it is not said.
     pub wait: Option<Duration>,
@@ -40,15 +41,6 @@ pub struct Gates {
     pub battery_min_percent: Option<f64>,
     /// Must the battery charge?
     pub require_charging: bool,
-}
-
-/// A temperature zone and how hot it is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Heat {
-    /// Name of the zone, as the device calls it.
-    pub zone: String,
-    /// Its temperature, °C.
-    pub celsius: f64,
 }
 
 /// What the gates of a measurement saw.
@@ -62,19 +54,16 @@ pub struct Gated {
     pub stopped: Option<Stopped>,
 }
 
-/// A zone that became too hot between launches.
+/// A zone that became too hot between launches, or in the one without a pause.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stopped {
     /// How hot it was.
     pub heat: Heat,
     /// [`Gates::abort_c`].
     pub limit_c: f64,
-}
-
-impl fmt::Display for Heat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` has {:.1} °C", self.zone, self.celsius)
-    }
+    /// After how long in the launch without a pause, s; `None` for between launches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_s: Option<f64>,
 }
 
 impl From<&Profile> for Gates {
@@ -140,7 +129,13 @@ impl Gates {
     /// Is a zone too hot for another launch?
     pub(super) fn stopped(&self, now: &Conditions, gated: &mut Gated) -> Option<Stopped> {
         let (heat, limit_c) = self.above(self.abort_c, now, gated)?;
-        Some(Stopped { heat, limit_c })
+        Some(Stopped { heat, limit_c, after_s: None })
+    }
+
+    /// When the launch without a pause ends before its time.
+    pub(super) fn heat_limit(&self) -> Option<HeatLimit> {
+        let limit_c = self.abort_c?;
+        Some(HeatLimit { zones: self.zones.clone(), limit_c, every_us: LOOKED_EVERY_US })
     }
 
     /// Refuses a battery that is too low, or does not charge.
@@ -179,28 +174,13 @@ impl Gates {
         gated: &mut Gated,
     ) -> Option<(Heat, f64)> {
         let limit = limit?;
-        match self.hottest(now) {
+        match now.hottest(&self.zones) {
             None => {
                 gated.lacks("temperature");
                 None
             }
             Some(heat) => (heat.celsius > limit).then_some((heat, limit)),
         }
-    }
-
-    /// The hottest zone of those that count; `None` if none of them is known.
-    fn hottest(&self, now: &Conditions) -> Option<Heat> {
-        let battery = now.battery.and_then(|b| b.celsius);
-        let battery = battery.map(|celsius| (BATTERY_ZONE.to_owned(), celsius));
-        let zones = now.temperatures_c.iter().flatten().cloned().chain(battery);
-        let counted = zones.filter(|(zone, _)| self.counts(zone));
-        let (zone, celsius) = counted.max_by(|a, b| a.1.total_cmp(&b.1))?;
-        Some(Heat { zone, celsius })
-    }
-
-    fn counts(&self, zone: &str) -> bool {
-        let plain = |name: &str| name.to_lowercase().replace('_', "-");
-        self.zones.is_empty() || self.zones.iter().any(|z| plain(zone).contains(&plain(z)))
     }
 }
 
@@ -221,28 +201,6 @@ mod tests {
         let zones: Vec<_> = zones.iter().map(|(zone, t)| ((*zone).to_owned(), *t)).collect();
         let temperatures_c = (!zones.is_empty()).then_some(zones);
         Conditions { temperatures_c, battery, ..Conditions::default() }
-    }
-
-    #[track_caller]
-    fn check_hottest(zones: &[&str], expected: Option<(&str, f64)>) {
-        let celsius = Some(33.0);
-        let now = conditions(
-            &[("cpu_thermal temp1", 48.5), ("GPU", 55.0)],
-            Some(Battery { celsius, ..Battery::default() }),
-        );
-        let gates =
-            Gates { zones: zones.iter().map(|z| (*z).to_owned()).collect(), ..Gates::default() };
-        let found = gates.hottest(&now).map(|heat| (heat.zone, heat.celsius));
-        assert_eq!(found, expected.map(|(zone, celsius)| (zone.to_owned(), celsius)));
-    }
-
-    #[test]
-    fn the_hottest_of_the_named_zones_counts_and_without_names_of_all() {
-        check_hottest(&[], Some(("GPU", 55.0)));
-        check_hottest(&["cpu-thermal"], Some(("cpu_thermal temp1", 48.5)));
-        check_hottest(&["battery", "cpu-thermal"], Some(("cpu_thermal temp1", 48.5)));
-        check_hottest(&["battery"], Some(("battery", 33.0)));
-        check_hottest(&["npu"], None);
     }
 
     #[test]

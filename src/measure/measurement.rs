@@ -19,6 +19,7 @@ use super::agreement::Agreement;
 use super::gates::Gated;
 use super::plan::Level;
 use super::repeat::Noise;
+use super::sustained::NoCurve;
 use super::sustained::Sustained;
 
 /// Fewest samples beyond a quantile from the 95th percentile on, so that it is not the maximum
@@ -41,7 +42,7 @@ pub struct Measurement {
     pub runtime: String,
     /// Its version.
     pub runtime_version: String,
-    /// Threads that were asked for; [`Timed::threads`] tells what was used.
+    /// Threads that were asked for; [`Timed::threads_used`] tells how many worked.
     pub threads: usize,
     /// Of the plan.
     pub level: Level,
@@ -53,6 +54,8 @@ pub struct Measurement {
     pub paced_hz: Option<f64>,
     /// A further, long launch without a pause, if one was asked for.
     pub sustained: Option<Sustained>,
+    /// Why there is no such thing, if it made too few runs.
+    pub no_curve: Option<NoCurve>,
     /// Outputs against those of the host, if they were compared.
     pub agreement: Option<Agreement>,
     /// What each operation took, if that was asked for: in a launch of its own, and not for comparing
@@ -243,6 +246,7 @@ pub(super) mod tests {
             timed: Timed {
                 runtime_version: "1".into(),
                 threads: 1,
+                threads_used: None,
                 inputs: Vec::new(),
                 load_us: 1.0,
                 first_us: 1.0,
@@ -251,6 +255,7 @@ pub(super) mod tests {
                 samples_us: (0..50).map(|s| us(l, s)).collect(),
                 runs: 2000,
                 timed_us: 0.2e6,
+                too_hot: None,
                 providers: None,
                 before: Conditions::default(),
                 after: Conditions::default(),
@@ -268,6 +273,7 @@ pub(super) mod tests {
             gates: None,
             paced_hz: None,
             sustained: None,
+            no_curve: None,
             agreement: None,
             per_op: None,
             slower: None,

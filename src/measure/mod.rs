@@ -29,6 +29,8 @@ mod survey;
 mod sustained;
 mod verdict;
 
+pub use crate::agent::Heat;
+
 pub use agreement::Agreement;
 pub use bench::Bench;
 pub use bench::Progress;
@@ -42,7 +44,6 @@ pub use document::SCHEMA;
 pub use error::MeasureError;
 pub use gates::Gated;
 pub use gates::Gates;
-pub use gates::Heat;
 pub use gates::Stopped;
 pub use hold::Hold;
 pub use measurement::Launch;
@@ -55,6 +56,7 @@ pub use plan::Plan;
 pub use repeat::Noise;
 pub use survey::Survey;
 pub use survey::survey;
+pub use sustained::NoCurve;
 pub use sustained::Sustained;
 pub use verdict::Verdict;
 pub use verdict::slower_in_words;

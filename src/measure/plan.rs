@@ -13,6 +13,12 @@ use crate::units::Micros;
 /// Models up to this get what their level wants, µs.
 const SLOWEST: f64 = 100e3;
 
+/// What the runs of `final` may take together, µs, so that slower models get their samples too.
+const FINAL_US: f64 = 600e6;
+
+/// How long a launch may take beside its samples.
+const AROUND: Duration = Duration::from_secs(120);
+
 /// How much slower some runs of a model that is just that fast may be.
 const SLACK: f64 = 1.15;
 
@@ -97,7 +103,7 @@ impl Level {
     ///
     /// # Source
     ///
-    /// `final`: samples and seconds of the single-stream scenario of Janapa Reddi et al., *MLPerf
+    /// `final`: samples and seconds (and the 600 s that end it) of the single-stream scenario of Janapa Reddi et al., *MLPerf
     /// Mobile Inference Benchmark*, MLSys 2022. Its launches, and the other levels, are our own.
     pub fn minimum(self) -> Minimum {
         let (launches, samples, timed_us) = match self {
@@ -114,8 +120,8 @@ impl Plan {
     ///
     /// A run needs at least ten others before it (the first ones are slow), a launch costs what
     /// loading costs, and launches are worth more than samples: hence many short ones. Together
-    /// they reach the minimum of the level with every model below 100 ms; a slower one gets as many
-    /// runs as fit into the same time. A search does not repeat noisy measurements at once: it
+    /// they reach the minimum of the level with every model below 100 ms, at `final` below half a second;
+    /// a slower one gets as many runs as fit into the same time, of `final` 600 s. A search does not repeat noisy measurements at once: it
     /// measures the members of its front again anyway.
     pub fn of(level: Level) -> Self {
         let (launches, kept, warmup_us, memory_launches, retries) = match level {
@@ -125,10 +131,14 @@ impl Plan {
         };
         let least = level.minimum();
         let enough = (least.samples as f64 / f64::from(launches)).ceil();
+        let max_us = match level {
+            Level::Screen | Level::Search => enough * SLOWEST * SLACK,
+            Level::Final => FINAL_US / f64::from(launches),
+        };
         let sampling = Sampling {
             min: 3,
             max: kept,
-            max_us: enough * SLOWEST * SLACK,
+            max_us,
             enough: enough as u32,
             min_us: least.timed.0 / f64::from(launches),
             pace_us: 0.0,
@@ -141,7 +151,7 @@ impl Plan {
             memory_launches,
             memory_runs: 3,
             retries,
-            timeout: Duration::from_secs(120),
+            timeout: AROUND + Duration::from_secs_f64(max_us / 1e6),
             paced_hz: None,
             sustained: None,
         }
@@ -197,5 +207,36 @@ mod tests {
             assert!(f64::from(enough) * 100e3 < max_us && min_us < max_us, "{level}");
             assert!(max >= enough && max_us < plan.timeout.as_secs_f64() * 1e6 / 2.0, "{level}");
         }
+    }
+
+    /// Runs of all launches of a model that takes `us`, and how long they take, s: as the agent makes them.
+    fn runs(level: Level, us: f64) -> (u64, f64) {
+        let Plan { launches, sampling, .. } = Plan::of(level);
+        let (mut runs, mut timed_us) = (0, 0.0);
+        while runs < sampling.min
+            || timed_us < sampling.max_us && (runs < sampling.enough || timed_us < sampling.min_us)
+        {
+            runs += 1;
+            timed_us += us;
+        }
+        (u64::from(launches * runs), f64::from(launches) * timed_us / 1e6)
+    }
+
+    #[test]
+    fn a_slow_model_gets_its_samples_at_the_final_level_or_runs_out_of_its_ten_minutes() {
+        let least = Level::Final.minimum();
+        for ms in [1.0, 115.0, 120.0, 300.0, 550.0] {
+            let (runs, seconds) = runs(Level::Final, ms * 1e3);
+            assert!(runs >= least.samples && seconds >= least.timed.0 / 1e6, "{ms} ms: {runs}");
+            assert!(seconds <= 600.0, "{ms} ms: {seconds} s");
+        }
+        let (runs, seconds) = runs(Level::Final, 2e6);
+        assert!(runs < least.samples && (600.0..640.0).contains(&seconds), "{runs} in {seconds} s");
+    }
+
+    #[test]
+    fn a_search_is_not_held_up_by_a_slow_model() {
+        assert_eq!(runs(Level::Screen, 300e3), (25, 7.5));
+        assert_eq!(runs(Level::Search, 300e3), (56, 16.8));
     }
 }

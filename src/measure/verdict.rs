@@ -10,6 +10,7 @@ use crate::stats::quantile;
 use super::drift::slowdown;
 use super::measurement::Launch;
 use super::measurement::Measurement;
+use super::sustained::NoCurve;
 
 /// Median against minimum beyond which most runs were disturbed by something else.
 const LARGEST_EXCESS: f64 = 1.3;
@@ -106,11 +107,16 @@ fn disagreement(m: &Measurement) -> Option<String> {
     })
 }
 
-/// A zone became too hot between launches.
+/// A zone became too hot between launches, or in the one without a pause.
 fn stopped(m: &Measurement) -> Option<String> {
     let stopped = m.gates.as_ref()?.stopped.as_ref()?;
     let (heat, limit, n) = (&stopped.heat, stopped.limit_c, m.launches.len());
-    Some(format!("{heat}, {limit} are allowed: no more launches after {n}"))
+    Some(match stopped.after_s {
+        None => format!("{heat}, {limit} are allowed: no more launches after {n}"),
+        Some(s) => {
+            format!("{heat}, {limit} are allowed: the launch without a pause ended after {s:.0} s")
+        }
+    })
 }
 
 /// What the level wants and the measurement has not.
@@ -194,12 +200,20 @@ fn elapsed(m: &Measurement) -> Option<(u64, u64, f64)> {
 fn told(m: &Measurement) -> impl Iterator<Item = String> {
     let emulated = emulated(m).map(str::to_owned);
     let told = emulated.into_iter().chain(outliers(m)).chain(unsettled(m)).chain(threads(m));
-    told.chain(blind(m)).chain(m.slower.map(slower_in_words))
+    let told = told.chain(blind(m)).chain(m.slower.map(slower_in_words));
+    told.chain(m.no_curve.as_ref().map(without_curve))
 }
 
 /// The device is slower than it usually is, by the reference model.
 pub fn slower_in_words(slower: f64) -> String {
     format!("the reference model took {slower:.1}x what it takes on this device")
+}
+
+fn without_curve(few: &NoCurve) -> String {
+    let NoCurve { runs, seconds, least } = few;
+    format!(
+        "{runs} runs in {seconds:.0} s without a pause are too few for a curve: {least} are needed"
+    )
 }
 
 /// Its figures agree with each other, and with nothing else.
@@ -230,8 +244,10 @@ fn unsettled(m: &Measurement) -> Option<String> {
 }
 
 fn threads(m: &Measurement) -> Option<String> {
-    let used = m.launches.first()?.timed.threads;
-    (used != m.threads).then(|| format!("{used} threads were used, {} were asked for", m.threads))
+    let used = m.launches.iter().filter_map(|l| l.timed.threads_used).max();
+    let used = used.or(Some(m.launches.first()?.timed.threads))?;
+    let threads = if used == 1 { "thread was" } else { "threads were" };
+    (used != m.threads).then(|| format!("{used} {threads} used, {} asked for", m.threads))
 }
 
 #[cfg(test)]
@@ -342,7 +358,7 @@ mod tests {
         let mut m = measurement(|_, _| 100.0);
         m.launches.truncate(2);
         let heat = Heat { zone: "cpu-thermal".into(), celsius: 83.5 };
-        let stopped = Some(Stopped { heat, limit_c: 80.0 });
+        let stopped = Some(Stopped { heat, limit_c: 80.0, after_s: None });
         m.gates = Some(Gated { stopped, ..Gated::default() });
         let (verdict, reasons) = m.verdict();
         let hot = "`cpu-thermal` has 83.5 °C, 80 are allowed: no more launches after 2";
@@ -380,6 +396,11 @@ mod tests {
     fn threads_that_differ_from_those_asked_for_are_named() {
         let mut m = measurement(|_, _| 100.0);
         m.threads = 4;
-        check_verdict(&m, Verdict::Stable, &["1 threads were used, 4 were asked for"]);
+        check_verdict(&m, Verdict::Stable, &["1 thread was used, 4 asked for"]);
+        m.launches[0].timed.threads = 4;
+        check_verdict(&m, Verdict::Stable, &[]);
+        m.launches[2].timed.threads_used = Some(2);
+        m.launches[3].timed.threads_used = Some(1);
+        check_verdict(&m, Verdict::Stable, &["2 threads were used, 4 asked for"]);
     }
 }

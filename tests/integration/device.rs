@@ -227,6 +227,7 @@ fn timing(model: &Path, warmup: Warmup, runtime: &str) -> Task {
         threads: 1,
         warmup,
         sampling,
+        heat_limit: None,
     })
 }
 

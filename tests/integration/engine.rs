@@ -58,7 +58,7 @@ fn device_with(runtime: &str, name: String) -> RunDevice {
 
 const FORTY: Budget = Budget { seconds: None, candidates: Some(40), epochs: None };
 /// The first seeds and nothing else.
-const SEEDS: Budget = Budget { seconds: None, candidates: Some(6), epochs: None };
+pub const SEEDS: Budget = Budget { seconds: None, candidates: Some(6), epochs: None };
 
 /// A search on `devices`, with a formula in place of training and the metronome in place of a runtime.
 fn search(
@@ -74,6 +74,19 @@ fn search(
 fn search_with(
     runtime: &str,
     devices: Vec<Arc<dyn Transport>>,
+    folder: &Path,
+    budget: Budget,
+    before: impl FnOnce(),
+    watch: &mut dyn FnMut(&Event),
+) -> (Engine, StopReason) {
+    search_on(runtime, devices, |gauge| gauge, folder, budget, before, watch)
+}
+
+/// With what `gauged` makes of each device.
+pub fn search_on(
+    runtime: &str,
+    devices: Vec<Arc<dyn Transport>>,
+    gauged: impl Fn(Gauge) -> Gauge,
     folder: &Path,
     budget: Budget,
     before: impl FnOnce(),
@@ -105,7 +118,8 @@ fn search_with(
     let gauge = |(at, device): (usize, Arc<dyn Transport>)| {
         let folder = folder.join(at.to_string());
         fs::create_dir(&folder).unwrap();
-        Gauge { bench: Bench::open(device, runtime, 1).unwrap(), folder, sustained: None }
+        let bench = Bench::open(device, runtime, 1).unwrap();
+        gauged(Gauge { bench, folder, sustained: None })
     };
     let gauges = devices.into_iter().enumerate().map(gauge).collect();
     before();

@@ -28,6 +28,7 @@ mod store;
 mod store_process;
 mod strategies;
 mod support;
+mod sustained;
 mod tabular;
 mod train;
 mod trust;

@@ -7,7 +7,10 @@ use citronade::agent::TINY_MODEL;
 use citronade::device::DeviceError;
 use citronade::device::Fake;
 use citronade::device::Transport;
+use citronade::graph::Conv;
+use citronade::graph::Graph;
 use citronade::graph::Network;
+use citronade::graph::Op;
 use citronade::measure::Bench;
 use citronade::measure::Level;
 use citronade::measure::MeasureError;
@@ -345,10 +348,32 @@ fn real_models_are_measured_on_every_runtime_there_is() {
 
 #[test]
 fn threads_that_were_really_used_are_stated() {
-    let (_folder, path) = models::file(TINY_MODEL);
+    let (_folder, path) = models::file(&export(&broad(), &ExportOptions::default()));
     let transport: Arc<dyn Transport> = Arc::new(agent());
+    let plan = Plan { launches: 3, memory_launches: 0, ..Plan::of(Level::Screen) };
     for runtime in runtimes(&transport) {
-        let m = measure(transport.clone(), &path, &Plan::of(Level::Screen), runtime, 2).unwrap();
-        assert!(m.launches.iter().all(|l| l.timed.threads == 2), "{runtime}");
+        for threads in [1, 2] {
+            let m = measure(transport.clone(), &path, &plan, runtime, threads).unwrap();
+            let used = m.launches.iter().filter_map(|l| l.timed.threads_used).max();
+            assert_eq!(used, Some(threads), "{runtime}");
+        }
     }
+}
+
+#[test]
+fn a_model_that_is_not_worth_two_threads_is_told_to_have_used_one() {
+    let (_folder, path) = models::file(TINY_MODEL);
+    let plan = Plan { memory_launches: 0, ..Plan::of(Level::Screen) };
+    let m = measure(Arc::new(agent()), &path, &plan, "tract", 2).unwrap();
+    let (_, reasons) = m.verdict();
+    let told = "1 thread was used, 2 asked for";
+    assert!(reasons.iter().any(|reason| reason == told), "{reasons:?}");
+}
+
+/// A convolution of matrices that are worth to be shared among threads.
+fn broad() -> Network {
+    let mut graph = Graph::new([32, 64, 64]);
+    graph.push(Op::Conv(Conv::same(64, 3)), &[graph.input()]);
+    let weights = random_weights(&graph, &mut ChaCha8Rng::seed_from_u64(1));
+    Network { graph, weights }
 }

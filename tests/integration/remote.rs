@@ -4,6 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -30,6 +31,7 @@ use citronade::measure::Level;
 use citronade::measure::Plan;
 use citronade::measure::Progress;
 use citronade::measure::Verdict;
+use citronade::units::Bytes;
 use serde_json::Value;
 
 use crate::device::AGENT;
@@ -98,7 +100,7 @@ fn check_device<S: Shell + 'static>(shell: impl Fn() -> S, folder: &Folder) {
     let device = || remote(shell(), folder);
     check_runner_is_installed_once(&device, &folder.here);
     check_model_is_placed_once_and_repaired(&device(), &folder.here);
-    check_bound_is_kept(shell(), folder);
+    check_bound_is_kept(&shell, folder);
     check_measured(Arc::new(device()));
     check_one_holder(&device(), &device());
 }
@@ -152,10 +154,18 @@ fn check_model_is_placed_once_and_repaired(remote: &dyn Transport, folder: &Path
     fs::remove_file(&there).unwrap();
 }
 
-fn check_bound_is_kept<S: Shell>(shell: S, folder: &Folder) {
+fn check_bound_is_kept<S: Shell>(shell: impl Fn() -> S, folder: &Folder) {
     let runner: u64 = fs::metadata(AGENT).unwrap().len();
+    let full = Remote::new(shell(), runners(), &folder.there, runner).unwrap();
+    let error = Runner::launch(&full).map(|_| ()).unwrap_err();
+    let DeviceError::NoRoom { reason, .. } = &error else { panic!("{error:?}") };
+    let size = Bytes(runner);
+    let both =
+        format!("its runner has {size}, and its work folder may hold {size}: `max_mb` must be");
+    assert!(reason.starts_with(&both), "{reason}");
+    assert!(error.concerns_every_model() && error.hint().is_some(), "it is no model's fault");
     let bound = runner + 2500;
-    let device = Remote::new(shell, runners(), &folder.there, bound).unwrap();
+    let device = Remote::new(shell(), runners(), &folder.there, bound).unwrap();
     for fill in 0..4_u8 {
         let (_folder, path) = models::file(&[fill; 1000]);
         device.place(&path, &hash(&path)).unwrap();
@@ -164,10 +174,9 @@ fn check_bound_is_kept<S: Shell>(shell: S, folder: &Folder) {
     assert_eq!(models, 2, "what was used longest ago is gone");
     let (_folder, path) = models::file(&[9; 3000]);
     let error = device.place(&path, &hash(&path)).unwrap_err();
-    assert!(
-        matches!(&error, DeviceError::NoRoom { reason, .. } if reason.contains("max_mb")),
-        "{error}"
-    );
+    let DeviceError::NoRoom { reason, .. } = &error else { panic!("{error:?}") };
+    assert!(reason.contains("the file has 3.0 kB") && reason.contains("max_mb"), "{reason}");
+    assert!(!error.concerns_every_model(), "a smaller one fits");
 }
 
 fn check_measured(device: Arc<dyn Transport>) {
@@ -291,6 +300,37 @@ fn the_onnx_runtime_that_a_profile_names_is_used_here_and_over_ssh() {
         check_exit(&output, 0);
         assert!(stderr(&output).contains("names `/nowhere/lib.so`, which is not a file"));
     }
+}
+
+/// The runner is brought there before the device is held.
+#[test]
+fn two_processes_that_find_an_empty_folder_both_measure() {
+    let Some(board) = Board::start() else { return };
+    let desk = Desk::new("");
+    let config = board.configuration("user", "known");
+    desk.install("ssh", &format!("exec /usr/bin/ssh {config} \"$@\""));
+    fs::write(desk.folder.path().join("m.onnx"), TINY_MODEL).unwrap();
+    let (port, work) = (board.port(), board.folder());
+    desk.write(
+        "config/devices.toml",
+        &format!(
+            "[device.x]\ntransport = \"ssh\"\nhost = \"127.0.0.1\"\nport = {port}\n\
+             workdir = {work:?}\nmax_mb = 2000\n"
+        ),
+    );
+    let args = ["measure", "m.onnx", "--level", "screen", "--device", "x", "--agent", AGENT];
+    let measuring: Vec<_> = (0..2)
+        .map(|_| {
+            let mut command = desk.command(&args);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for process in measuring {
+        check_exit(&process.wait_with_output().unwrap(), 0);
+    }
+    let files = names(&work);
+    let runners = files.iter().filter(|name| name.starts_with("runner-")).count();
+    assert!(runners == 1 && files.iter().all(|name| !name.ends_with(".part")), "{files:?}");
 }
 
 #[track_caller]
@@ -435,6 +475,8 @@ fn a_phone_tells_its_battery_and_when_it_throttles() {
     let phone = Phone::start();
     let device = self::phone(&server, &phone);
     let mut bench = Bench::open(device, "tract", 1).unwrap();
+    let facts = &bench.hello().facts;
+    assert_eq!((facts.model.as_deref(), facts.soc.as_deref()), (Some("Test Phone"), Some("TS1")));
     let hello = bench.hello().conditions.clone();
     assert!(hello.battery.is_some_and(|battery| battery.percent.is_some()));
     let (_folder, path) = models::file(TINY_MODEL);
@@ -521,7 +563,30 @@ fn forever(model: String) -> Task {
         threads: 1,
         warmup: Warmup { min_runs: u32::MAX, max_runs: u32::MAX, tolerance: 0.0, max_us: 1e18 },
         sampling: Sampling { min: 1, max: 1, max_us: 1.0, enough: 0, min_us: 0.0, pace_us: 0.0 },
+        heat_limit: None,
     })
+}
+
+#[test]
+fn a_phone_whose_link_falls_silent_amid_a_run_is_gone_long_before_the_deadline() {
+    let Some(server) = AdbServer::start() else { return };
+    let phone = Phone::start();
+    let device = remote(adb(&server, &phone), &Folder::of_phone(&phone));
+    let (_folder, path) = models::file(TINY_MODEL);
+    let model = device.place(&path, &hash(&path)).unwrap();
+    let mut runner = Runner::launch(&device).unwrap();
+    // One that takes longer than two looks is not disturbed.
+    let Task::Time(mut long) = forever(model.clone()) else { unreachable!() };
+    long.warmup.max_us = 0.0;
+    (long.sampling.max_us, long.sampling.min_us) = (9e6, 5e6);
+    let answer = runner.ask(Task::Time(long), PATIENCE).unwrap();
+    assert!(matches!(answer, Answer::Timed(timed) if timed.timed_us >= 5e6));
+    phone.freeze();
+    let error = runner.ask(forever(model), PATIENCE).unwrap_err();
+    let DeviceError::Gone { complaint, at_work: true, .. } = &error else { panic!("{error:?}") };
+    assert!(complaint.contains("silent") && error.is_away(), "{complaint}");
+    phone.plug_in();
+    Runner::launch(&device).unwrap().ask(Task::Hello, PATIENCE).unwrap();
 }
 
 #[test]

@@ -108,6 +108,7 @@ fn launch(us: f64, after: Conditions) -> Timed {
     Timed {
         runtime_version: "1".into(),
         threads: 1,
+        threads_used: None,
         inputs: Vec::new(),
         load_us: 1.0,
         first_us: 1.0,
@@ -116,6 +117,7 @@ fn launch(us: f64, after: Conditions) -> Timed {
         samples_us: vec![us; 50],
         runs: 2000,
         timed_us: 0.2e6,
+        too_hot: None,
         providers: None,
         before: Conditions::default(),
         after,

@@ -78,14 +78,18 @@ pub fn text(c: &Checked) -> String {
     let or_unknown = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());
     let cores = c.facts.cores.map(|n| format!("{n} cores"));
     let memory = c.facts.memory_bytes.map(|bytes| Bytes(bytes).to_string());
-    let system = [c.facts.os.clone(), c.facts.kernel.clone()];
+    let system = [c.facts.os.clone(), c.facts.kernel.clone(), c.facts.build.clone()];
     let hottest = c.conditions.temperatures_c.as_ref().and_then(|zones| zones.first());
     let hottest = hottest.map(|(zone, celsius)| format!("{celsius:.1} °C ({zone})"));
     let again = if c.was == State::Quarantined { ", and no longer in quarantine" } else { "" };
     let mut lines = vec![format!("{} is {}{again}", c.name, c.state)];
     let mut row = |what: &str, found: String| lines.push(format!("  {what:<12} {found}"));
     row("address", c.address.clone());
-    let processor = [Some(c.facts.arch.clone()), c.facts.cpu.clone(), cores];
+    if let Some(model) = &c.facts.model {
+        row("model", model.clone());
+    }
+    let soc = c.facts.soc.clone();
+    let processor = [Some(c.facts.arch.clone()), c.facts.cpu.clone().or(soc), cores];
     row("processor", processor.into_iter().flatten().collect::<Vec<_>>().join(", "));
     row("memory", or_unknown(memory));
     row("system", system.into_iter().flatten().collect::<Vec<_>>().join(", "));

@@ -111,7 +111,10 @@ impl Bench {
             fill: Fill::Scattered,
         };
         match self.ask(Task::Run(request), plan.timeout, &file.path)? {
-            Answer::Outputs(outputs) => Ok(outputs),
+            Answer::Outputs(outputs) => {
+                self.believe(&file.path, plausible::ensure_possible_outputs(&outputs))?;
+                Ok(outputs)
+            }
             other => Err(unexpected(&*self.transport, &file.path, &other)),
         }
     }

@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use crate::agent::Answer;
+use crate::agent::HeatLimit;
 use crate::agent::Hello;
 use crate::agent::MemoryRequest;
 use crate::agent::MemoryUse;
@@ -30,6 +31,7 @@ impl Bench {
         model: &str,
         placed: &str,
         plan: &Plan,
+        heat_limit: Option<HeatLimit>,
     ) -> Result<Launch, MeasureError> {
         let request = TimeRequest {
             model: placed.to_owned(),
@@ -38,6 +40,7 @@ impl Bench {
             threads: self.threads,
             warmup: plan.warmup,
             sampling: plan.sampling,
+            heat_limit,
         };
         // The device goes on while this computer sleeps.
         let start = since_boot();
@@ -46,7 +49,9 @@ impl Bench {
         match answer {
             Answer::Timed(timed) => {
                 let wall = self.computes().then_some(wall_us);
-                self.believe(model, plausible::ensure_possible(&timed, wall))?;
+                let possible = plausible::ensure_possible(&timed, wall);
+                let as_asked = || plausible::ensure_as_asked(&timed, plan, self.promised_version());
+                self.believe(model, possible.and_then(|()| as_asked()))?;
                 Ok(Launch { wall_us, timed: *timed })
             }
             other => Err(unexpected(&*self.transport, model, &other)),
@@ -75,6 +80,13 @@ impl Bench {
             }
             other => Err(unexpected(&*self.transport, name, &other)),
         }
+    }
+
+    /// The version of the runtime that the agent lists; `None` for one that it does not.
+    fn promised_version(&self) -> Option<&str> {
+        let name = self.runtime.name.split(':').next();
+        let listed = self.hello.runtimes.iter().find(|listed| Some(&*listed.name) == name)?;
+        listed.version.as_deref()
     }
 
     pub(super) fn believe(

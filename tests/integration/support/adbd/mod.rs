@@ -145,6 +145,12 @@ impl Phone {
         self.device.cable.pull_after(way, bytes);
     }
 
+    /// Lets nothing pass the cable any more, without breaking a connection, until it is plugged in
+    /// again.
+    pub fn freeze(&self) {
+        self.device.cable.freeze();
+    }
+
     /// Plugs the cable in again; adb has to be told (see [`AdbServer::connect`]).
     pub fn plug_in(&self) {
         self.device.cable.plug_in();
