@@ -35,9 +35,12 @@ impl TableSpace {
     ) -> TableSpace {
         let whole = Fixed(space);
         let at = rows.iter().cloned().zip(0..).collect();
-        let all: Vec<Architecture> = rows.into_iter().map(Architecture::Chosen).collect();
-        let features = all.iter().zip(costs);
-        let features = features.map(|(a, costs)| Features { costs, ..whole.features(a) }).collect();
+        // The table says what is known of costs; nothing is built.
+        let features = rows.iter().zip(costs);
+        let features =
+            features.map(|(row, costs)| Features { costs, ..whole.features_of_choices(row) });
+        let features = features.collect();
+        let all = rows.into_iter().map(Architecture::Chosen).collect();
         TableSpace { whole, all, rows: at, features }
     }
 
@@ -84,10 +87,8 @@ impl Space for TableSpace {
     }
 
     fn features(&self, architecture: &Architecture) -> Features {
-        match self.row(architecture) {
-            Some(row) => self.features[row].clone(),
-            None => self.whole.features(architecture),
-        }
+        let row = self.row(architecture).expect("strategies see members of the table alone");
+        self.features[row].clone()
     }
 
     fn build(&self, architecture: &Architecture) -> Option<Graph> {
@@ -100,5 +101,41 @@ impl Space for TableSpace {
 
     fn choices(&self) -> Option<&dyn ChoiceSpace> {
         self.whole.choices()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::Sketch;
+
+    /// A space whose networks must not be built.
+    #[derive(Debug)]
+    struct Unbuilt;
+
+    impl ChoiceSpace for Unbuilt {
+        fn name(&self) -> &str {
+            "unbuilt"
+        }
+
+        fn options(&self) -> &[usize] {
+            &[2; 3]
+        }
+
+        fn sketches(&self, _choices: &Choices) -> Vec<Sketch> {
+            Vec::new()
+        }
+
+        fn build(&self, _choices: &Choices) -> Option<Graph> {
+            panic!("built");
+        }
+    }
+
+    #[test]
+    fn costs_are_those_of_the_table_and_no_network_is_built() {
+        let rows = [[0, 0, 1], [1, 0, 1]].map(Vec::from);
+        let table = TableSpace::new(Arc::new(Unbuilt), rows.to_vec(), vec![vec![1.5], vec![2.5]]);
+        let costs = rows.map(|row| table.features(&Architecture::Chosen(row)).costs);
+        assert_eq!(costs, [[1.5], [2.5]]);
     }
 }
