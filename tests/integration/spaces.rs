@@ -368,28 +368,24 @@ fn layers_that_are_left_out_of_a_mobile_network_are_not_there() {
     assert_eq!(space.build(&network).unwrap().cost().parameters, wanted);
 }
 
-/// Cells in which a normal cell may pass by the reductions, by their choices.
-fn few_blocks() -> [Arc<dyn Fn(Scale) -> Box<dyn ChoiceSpace>>; 3] {
-    [
-        Arc::new(|scale| Box::new(NasNet::new(scale, 1))),
-        Arc::new(|scale| Box::new(NasNet::new(scale, 2))),
-        Arc::new(|scale| Box::new(Darts { scale })),
-    ]
+/// Cells of few blocks, in which normal cells often pass by the reductions, and those of DARTS.
+fn spaces_of_cells(scale: Scale) -> [Box<dyn ChoiceSpace>; 3] {
+    let nas_net = |blocks| Box::new(NasNet::new(scale, blocks));
+    [nas_net(1), nas_net(2), Box::new(Darts { scale })]
 }
 
 #[test]
 fn cells_say_the_same_in_networks_of_any_size() {
     let small = Scale { input: [1, 8, 8], classes: 10, width: 4, repeats: 1 };
     let mut rng = ChaCha8Rng::seed_from_u64(8);
-    for space in few_blocks() {
-        let found = space(small);
-        for _ in 0..50 {
-            let mut choices = any_choices(found.as_ref(), &mut rng);
-            found.repair(&mut choices);
-            let text = found.text(&choices);
-            for (repeats, width) in [(1, 9), (2, 4), (3, 2), (4, 16)] {
-                let large = space(Scale { repeats, width, ..WIDE });
-                assert_eq!(large.parse(&text).as_ref(), Ok(&choices), "{large:?}");
+    for (repeats, width) in [(1, 9), (2, 4), (3, 2), (4, 16)] {
+        let large = spaces_of_cells(Scale { repeats, width, ..WIDE });
+        for (small, large) in spaces_of_cells(small).iter().zip(large) {
+            for _ in 0..50 {
+                let mut choices = any_choices(small.as_ref(), &mut rng);
+                small.repair(&mut choices);
+                let text = small.text(&choices);
+                assert_eq!(large.parse(&text).as_ref(), Ok(&choices), "{large:?}: {text}");
             }
         }
     }
