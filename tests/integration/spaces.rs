@@ -383,7 +383,10 @@ fn cells_say_the_same_in_networks_of_any_size() {
         for (small, large) in spaces_of_cells(small).iter().zip(large) {
             for _ in 0..50 {
                 let mut choices = any_choices(small.as_ref(), &mut rng);
+                let mut large_choices = choices.clone();
                 small.repair(&mut choices);
+                large.repair(&mut large_choices);
+                assert_eq!(large_choices, choices, "{large:?}");
                 let text = small.text(&choices);
                 assert_eq!(large.parse(&text).as_ref(), Ok(&choices), "{large:?}: {text}");
             }
