@@ -106,7 +106,8 @@ pub struct Stored {
 /// Arguments of `search`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  citronade search\n  citronade search --data fashion-mnist \
---limit 'latency<=1ms' --budget 60min\n  citronade search my-search.toml --new")]
+--limit 'latency<=1ms' --budget 60min\n  citronade search my-search.toml --new\n  citronade search \
+--space macro --filters 16 --start 22212220 --budget 1candidates --store large.db")]
 pub struct Search {
     /// Configuration (see `citronade init`); flags win over it.
     #[arg(value_name = "CONFIG.toml")]
@@ -149,12 +150,26 @@ pub struct Search {
     /// Minimise the latency after so long without a pause, e.g. `30s`, not that of short launches.
     #[arg(long, value_name = "DURATION")]
     pub sustained: Option<Micros>,
-    /// How candidates are found (`citronade strategies` says more).
+    /// How candidates are found (`citronade strategies` says more); by default `lemonade` in the open space
+    /// and `citron` in a fixed one.
     #[arg(long, value_name = "NAME", value_parser = strategies())]
     pub strategy: Option<String>,
     /// Where architectures come from (`citronade spaces` says more).
     #[arg(long, value_name = "NAME", value_parser = spaces())]
     pub space: Option<String>,
+    /// Cells or layers in each stage of a fixed space's networks, layers of a `chain`; by default by the data.
+    #[arg(long, value_name = "N", value_parser = count(usize::MAX))]
+    pub repeats: Option<usize>,
+    /// Filters of their first stage; by default by the data.
+    #[arg(long, value_name = "N", value_parser = count(usize::MAX))]
+    pub filters: Option<usize>,
+    /// Blocks of each cell of `cells`; by default 5.
+    #[arg(long, value_name = "N", value_parser = count(usize::MAX))]
+    pub blocks: Option<usize>,
+    /// A member of a fixed space that is evaluated before all others, in the space's words, as `citronade
+    /// show` says them; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    pub start: Vec<String>,
     /// How children are chosen: `surrogate` or `density`.
     #[arg(long, value_name = "RULE")]
     pub acceptance: Option<String>,

@@ -83,6 +83,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         EngineError::Measure(error) => Some(of_measure(error)),
         EngineError::ImpossibleLimit { .. }
         | EngineError::NothingTrained { .. }
+        | EngineError::Config(_)
         | EngineError::CannotSearch(_) => Some(Exit::BadInput),
         EngineError::InterruptedWhilePaused => Some(Exit::Interrupted),
         EngineError::Weights { .. } | EngineError::Replay(_) | EngineError::Reference(_) => None,

@@ -70,8 +70,9 @@ seconds = 300
 # epochs = 300
 
 [search]
-strategy = "lemonade"         # `citronade strategies` lists them; random is the baseline
+# strategy = "lemonade"       # this in the open space, citron in a fixed one; `citronade strategies`
 space = "morphism"            # `citronade spaces` lists them
+# repeats = 2                 # of a fixed space's networks; also filters, blocks, starts = ["MEMBER"]
 acceptance = "surrogate"      # or density, as in the paper
 inherit = true                # children have their parent's weights
 children = 64                 # structures made in a generation

@@ -9,6 +9,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use crate::engine::RunConfig;
+use crate::engine::SearchConfig;
 use crate::report;
 use crate::report::RunReport;
 use crate::space;
@@ -130,10 +131,10 @@ fn candidate_json(run: &RunRecord, whole: &Whole, lineage: &[Ancestor]) -> serde
 /// The fixed space that the candidate is of, and its choices in that space's words.
 fn member(run: &RunRecord, whole: &Whole) -> Option<(String, String)> {
     let config: RunConfig = serde_json::from_str(&run.config).ok()?;
-    let name = config.search.space;
     let Accepted { graph, choices, .. } = &whole.accepted;
-    let words = space::words(&name, graph.input_shape(), choices.as_deref()?)?;
-    Some((name, words))
+    let SearchConfig { space, .. } = &config.search;
+    let words = space::words(space, config.search.size(), graph, choices.as_deref()?)?;
+    Some((space.clone(), words))
 }
 
 /// A candidate for a person: where it comes from, what it costs, how it learnt.

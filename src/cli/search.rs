@@ -70,9 +70,12 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     // A store that another search writes to is found out before its measurements are disturbed.
     let held = args.store.exists().then(|| open_store(&args.store)).transpose()?;
     if !voice.quiet {
-        output::note(&format!("reading {}, then weighing the runtime", config.data));
+        let (data, search) = (&config.data, &config.search);
+        let (strategy, space) = (search.strategy(), &search.space);
+        output::note(&format!("reading {data}, then weighing the runtime"));
+        output::note(&format!("{strategy} searches in {space}"));
     }
-    let data = load(&config)?;
+    let data = load(&args, &config)?;
     let DeviceNames(names) = &config.device;
     let connected = names.iter().map(|name| devices::connect(name, args.agent.clone()));
     let connected: Vec<_> = connected.collect::<Result<_, _>>()?;
@@ -222,8 +225,25 @@ fn fresh(args: &Search) -> anyhow::Result<RunConfig> {
     if config.budget.is_unlimited() {
         config.budget.add(DEFAULT_BUDGET)?;
     }
-    config.validate()?;
+    config.validate().map_err(|error| blamed(args, error))?;
+    // Another default in another version must not change what the run is.
+    config.search.strategy = Some(config.search.strategy().to_owned());
     Ok(config)
+}
+
+/// The error of a configuration; of what was typed a slip on the command line.
+fn blamed(args: &Search, error: ConfigError) -> anyhow::Error {
+    let is_typed = match &error {
+        ConfigError::Value { key: "search.repeats", .. } => args.repeats.is_some(),
+        ConfigError::Value { key: "search.filters", .. } => args.filters.is_some(),
+        ConfigError::Value { key: "search.blocks", .. } => args.blocks.is_some(),
+        ConfigError::Start { .. } => !args.start.is_empty(),
+        _ => false,
+    };
+    match is_typed {
+        true => UsageError(error.to_string()).into(),
+        false => error.into(),
+    }
 }
 
 /// The configuration of the run in the store, with another budget if one is given. Anything else
@@ -236,12 +256,14 @@ fn continued(args: &Search, run: &RunRecord) -> anyhow::Result<RunConfig> {
         None => stored.clone(),
     };
     apply(args, &mut asked)?;
+    // Where nobody asks for another strategy, the run has its own.
+    asked.search.strategy = asked.search.strategy.or(stored.search.strategy.clone());
     let budget = match asked.budget.is_unlimited() {
         true => stored.budget,
         false => asked.budget,
     };
     let asked = RunConfig { budget, ..asked };
-    asked.validate()?;
+    asked.validate().map_err(|error| blamed(args, error))?;
     let plain = |config: &RunConfig| {
         serde_json::to_value(RunConfig { budget: Budget::default(), ..config.clone() })
             .expect("a configuration is plain data")
@@ -291,8 +313,15 @@ fn apply(args: &Search, config: &mut RunConfig) -> anyhow::Result<()> {
     set(&mut config.runtime, &args.runtime);
     config.runtime = devices::with_provider(&config.runtime, args.provider.as_deref())?;
     set(&mut config.training.trainer, &args.trainer);
-    set(&mut config.search.strategy, &args.strategy);
     set(&mut config.search.space, &args.space);
+    let search = &mut config.search;
+    search.strategy = args.strategy.clone().or(search.strategy.take());
+    search.repeats = args.repeats.or(search.repeats);
+    search.filters = args.filters.or(search.filters);
+    search.blocks = args.blocks.or(search.blocks);
+    if !args.start.is_empty() {
+        search.starts.clone_from(&args.start);
+    }
     config.split.limit = args.data_limit.or(config.split.limit);
     config.threads = args.threads.unwrap_or(config.threads);
     config.sustained_s = args.sustained.map(|us| us.0 / 1e6).or(config.sustained_s);
@@ -326,12 +355,13 @@ fn apply(args: &Search, config: &mut RunConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The data of the configuration, if its strategy can search on them.
-fn load(config: &RunConfig) -> anyhow::Result<DataSet> {
+/// The data of the configuration, if its strategy can search on them and its space has its starts.
+fn load(args: &Search, config: &RunConfig) -> anyhow::Result<DataSet> {
     let data = data::load(&config.data, &config.split)
         .with_context(|| format!("cannot use the data set `{}`", config.data))?;
     say_notes(&data);
-    engine::space_of(config, &data)?;
+    let space = engine::space_of(config, &data)?;
+    engine::starts_of(config, space.as_ref()).map_err(|error| blamed(args, error))?;
     Ok(data)
 }
 
@@ -468,7 +498,7 @@ fn dry_run(
     earlier: Option<&RunRecord>,
     json: bool,
 ) -> anyhow::Result<Exit> {
-    let data = load(config)?;
+    let data = load(args, config)?;
     if json {
         let mut said = data_json(&data);
         said["store"] = json!(args.store);

@@ -38,11 +38,25 @@ pub fn run(args: &args::Spaces, json: bool) -> anyhow::Result<Exit> {
 
 fn list(json: bool) -> anyhow::Result<Exit> {
     let rows = SPACES.iter().map(|(name, about)| {
-        let size = found(name).ok().and_then(|space| log10_size(space.as_ref()));
-        let value = json!({"name": name, "about": about, "log10_size": size});
-        (*name, format!("{:<8} {about}", size_text(size)), value)
+        let space = found(name).expect("a space that is listed is there");
+        let size = log10_size(space.as_ref());
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let member = words(space.as_ref(), &drawn(space.as_ref(), &mut rng)?.0);
+        let value = json!({"name": name, "about": about, "log10_size": size, "member": member});
+        let picture = member.map_or(String::new(), |member| {
+            format!("\n{:32}{}", "", shortened(&member, output::width().saturating_sub(32)))
+        });
+        Ok((*name, format!("{:<8} {about}{picture}", size_text(size)), value))
     });
-    lists::list(rows.collect(), json)
+    lists::list(rows.collect::<anyhow::Result<_>>()?, json)
+}
+
+/// As much of a text as fits into so many columns.
+fn shortened(text: &str, columns: usize) -> String {
+    match text.chars().count() > columns {
+        true => text.chars().take(columns.saturating_sub(1)).chain(['…']).collect(),
+        false => text.to_owned(),
+    }
 }
 
 /// The space for digits.
@@ -122,8 +136,12 @@ fn member(space: &dyn Space, args: &args::Spaces) -> anyhow::Result<(Architectur
         let graph = space.build(&chosen).ok_or_else(nothing)?;
         return Ok((chosen, graph));
     }
-    let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
-    let mut drawn = (0..TRIES).map(|_| space.sample(&mut rng));
+    drawn(space, &mut ChaCha8Rng::seed_from_u64(args.seed))
+}
+
+/// A random member that is a network.
+fn drawn(space: &dyn Space, rng: &mut ChaCha8Rng) -> anyhow::Result<(Architecture, Graph)> {
+    let mut drawn = (0..TRIES).map(|_| space.sample(rng));
     let built = drawn.find_map(|member| space.build(&member).map(|graph| (member, graph)));
     built.context("no network was found in the space")
 }

@@ -1,4 +1,8 @@
 //! What a run is asked to do: the configuration, from TOML and flags.
+mod search;
+
+pub use search::SearchConfig;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +13,6 @@ use serde::Serialize;
 use crate::data::Augment;
 use crate::data::LoadOptions;
 use crate::pareto::Objective;
-use crate::search;
-use crate::search::Acceptance;
 use crate::units::Bytes;
 use crate::units::Fraction;
 use crate::units::Macs;
@@ -77,24 +79,6 @@ impl From<DeviceNames> for OneOrMany {
             Err(names) => OneOrMany::Many(names),
         }
     }
-}
-
-/// How candidates are found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SearchConfig {
-    /// Name of a strategy.
-    pub strategy: String,
-    /// Name of a space of architectures.
-    pub space: String,
-    /// How children are chosen.
-    pub acceptance: Acceptance,
-    /// Do children have their parent's weights?
-    pub inherit: bool,
-    /// Structures made in a generation.
-    pub children: usize,
-    /// Structures accepted of them.
-    pub accept: usize,
 }
 
 /// How candidates are trained.
@@ -177,19 +161,6 @@ impl Default for RunConfig {
     }
 }
 
-impl Default for SearchConfig {
-    fn default() -> Self {
-        SearchConfig {
-            strategy: "lemonade".into(),
-            space: "morphism".into(),
-            acceptance: Acceptance::default(),
-            inherit: true,
-            children: 64,
-            accept: 8,
-        }
-    }
-}
-
 impl Default for TrainingConfig {
     fn default() -> Self {
         TrainingConfig {
@@ -231,6 +202,16 @@ pub enum ConfigError {
     /// A file of `--reference` that holds none.
     #[error("`{0}` does not hold a reference point: {1}")]
     Reference(String, String),
+    /// A text that is no member with which a search can begin.
+    #[error("a search in `{space}` cannot start with `{text}`: {reason}")]
+    Start {
+        /// The text.
+        text: String,
+        /// Name of the space.
+        space: String,
+        /// Why not.
+        reason: String,
+    },
     /// A text that is no limit.
     #[error("`{0}` is not a limit such as `latency<=8ms`, `memory<=20MB` or `error<=5%`")]
     Limit(String),
@@ -258,14 +239,8 @@ impl RunConfig {
         let error = |key, found: String, wanted: &str| {
             Err(ConfigError::Value { key, found, wanted: wanted.to_owned() })
         };
-        let count = |key, n: usize| match n {
-            0 => error(key, n.to_string(), "at least 1"),
-            _ => Ok(()),
-        };
-        count("threads", self.threads)?;
-        count("search.children", self.search.children)?;
-        count("search.accept", self.search.accept)?;
-        count("training.batch", self.training.batch)?;
+        at_least_one("threads", self.threads)?;
+        at_least_one("training.batch", self.training.batch)?;
         let DeviceNames(devices) = &self.device;
         let distinct: BTreeSet<&String> = devices.iter().collect();
         if devices.is_empty() || distinct.len() < devices.len() {
@@ -281,14 +256,7 @@ impl RunConfig {
             let wanted = "the error and one to three different costs";
             return error("objectives", found.join(","), wanted);
         }
-        let known = search::STRATEGIES.iter().chain(search::VARIANTS).map(|(name, _)| *name);
-        one_of("search.strategy", &self.search.strategy, known)?;
-        if self.search.strategy == "rena" && !self.search.inherit {
-            let wanted = "true: rena learns from what became of its morphisms";
-            return error("search.inherit", "false".to_owned(), wanted);
-        }
-        let spaces = crate::space::SPACES.iter().map(|(name, _)| *name);
-        one_of("search.space", &self.search.space, spaces)?;
+        self.search.validate()?;
         // `ort:PROVIDER` is checked by the device that has it or not.
         let runtime = if self.runtime.starts_with("ort:") { "ort" } else { &self.runtime };
         one_of("runtime", runtime, ["tract", "ort", "metronome"])?;
@@ -339,6 +307,13 @@ impl RunConfig {
     pub fn limit(&self, objective: Objective) -> Option<f64> {
         let mine = self.limits.iter().filter(|l| l.objective == objective);
         mine.map(|l| l.most).reduce(f64::min)
+    }
+}
+
+fn at_least_one(key: &'static str, n: usize) -> Result<(), ConfigError> {
+    match n {
+        0 => Err(ConfigError::Value { key, found: n.to_string(), wanted: "at least 1".to_owned() }),
+        _ => Ok(()),
     }
 }
 
@@ -500,7 +475,7 @@ mod tests {
     #[test]
     fn a_wrong_name_is_answered_with_the_right_one() {
         let mut config = RunConfig::default();
-        config.search.strategy = "lemonad".into();
+        config.search.strategy = Some("lemonad".into());
         let text = config.validate().unwrap_err().to_string();
         assert!(text.contains("did you mean `lemonade`?"), "{text}");
         for budget in [f64::NAN, 0.0, f64::INFINITY] {

@@ -5,6 +5,7 @@ use crate::pareto::Objective;
 use crate::store::CandidateId;
 use crate::store::StoreError;
 
+use super::ConfigError;
 use super::WeightsError;
 
 /// What can end a run that should have gone on.
@@ -14,6 +15,9 @@ pub enum EngineError {
     /// A strategy that can do nothing in the space: which, where and why.
     #[error("{0}")]
     CannotSearch(String),
+    /// A member that the configuration begins with, but the space does not have.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -72,10 +76,13 @@ impl EngineError {
                 "`citronade doctor` looks at the runner; change the configuration and start anew \
                  with --new",
             ),
-            EngineError::CannotSearch(_) => Some("give another with --strategy or --space"),
+            EngineError::CannotSearch(_) => {
+                Some("give another with --strategy or --space, or smaller --repeats and --filters")
+            }
             EngineError::Store(error) => error.hint(),
             EngineError::Measure(error) => error.hint(),
-            EngineError::InterruptedWhilePaused
+            EngineError::Config(_)
+            | EngineError::InterruptedWhilePaused
             | EngineError::Weights { .. }
             | EngineError::Replay(_)
             | EngineError::Reference(_) => None,

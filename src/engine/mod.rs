@@ -5,6 +5,7 @@
 //! Everything that takes time happens in lanes; everything that decides happens in
 //! the thread that called [`Engine::run`], from results of finished generations, so that the run
 //! does not depend on which lane was faster.
+mod begin;
 mod close;
 mod config;
 mod develop;
@@ -24,6 +25,8 @@ mod state;
 mod view;
 mod weights;
 
+pub use begin::space_of;
+pub use begin::starts_of;
 pub use config::Budget;
 pub use config::ConfigError;
 pub use config::DeviceNames;
@@ -57,17 +60,13 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::data::DataSet;
 use crate::graph::Graph;
 use crate::graph::Network;
 use crate::measure::Verdict;
 use crate::morphism::Applied;
-use crate::search;
 use crate::search::Evaluated;
 use crate::search::Grown;
-use crate::search::Settings;
 use crate::search::Strategy;
-use crate::space;
 use crate::space::Architecture;
 use crate::space::Space;
 use crate::store::Accepted;
@@ -119,6 +118,8 @@ pub struct Engine {
     store: Store,
     state: State,
     space: Arc<dyn Space>,
+    /// Members of it that are evaluated before all others.
+    starts: Vec<Architecture>,
     /// Networks that the space begins with.
     seeds: Vec<Graph>,
     scale: Scale,
@@ -169,7 +170,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`EngineError`] if the store cannot be read; as [`space_of`].
+    /// [`EngineError`] if the store cannot be read; as [`space_of`] and [`starts_of`].
     pub fn start(parts: Parts) -> Result<Engine, EngineError> {
         let Parts { config, run, store, material, trainer, gauges, interrupted, keep_blobs } =
             parts;
@@ -179,15 +180,15 @@ impl Engine {
         });
         let mut state = State::new(&config, references.collect::<Result<_, _>>()?);
         let space = space_of(&config, &material.data)?;
-        let mut strategy = strategy(&config);
+        let starts = starts_of(&config, space.as_ref())?;
+        let mut strategy = begin::strategy(&config);
         for record in store.reader()?.records(&run.id)? {
             state.apply(&record);
             if let Record::Told(told) = &record {
                 tell(strategy.as_mut(), &state, &told.candidates);
             }
         }
-        let seeds: Vec<Graph> =
-            space.starts().iter().filter_map(|start| space.build(start)).collect();
+        let seeds = begin::first_networks(space.as_ref());
         let largest_seed = seeds.iter().map(|seed| seed.cost().macs.0).max().unwrap_or(0);
         let scale = Scale { images: material.data.train.len(), largest_seed };
         let stop_lanes = Arc::new(AtomicBool::new(false));
@@ -202,6 +203,7 @@ impl Engine {
             store,
             state,
             space,
+            starts,
             seeds,
             scale,
             strategy,
@@ -315,30 +317,6 @@ impl Engine {
         rng.set_stream(number);
         rng
     }
-}
-
-/// The space of a valid configuration, for its data.
-///
-/// # Errors
-///
-/// [`EngineError::CannotSearch`] if its strategy can do nothing there.
-pub fn space_of(config: &RunConfig, data: &DataSet) -> Result<Arc<dyn Space>, EngineError> {
-    let name = &config.search.space;
-    let space = space::by_name(name, data.shape, data.classes.len(), data.train.len());
-    let (space, strategy) = (space.expect("a valid configuration has one"), strategy(config));
-    match strategy.cannot_run_on(space.as_ref()) {
-        Some(reason) => {
-            let text = format!("{} cannot search in {}: {reason}", strategy.name(), space.name());
-            Err(EngineError::CannotSearch(text))
-        }
-        None => Ok(space),
-    }
-}
-
-fn strategy(config: &RunConfig) -> Box<dyn Strategy> {
-    let SearchConfig { acceptance, children, inherit, .. } = config.search;
-    let settings = Settings { acceptance, children, inherit };
-    search::strategy(&config.search.strategy, settings).expect("a valid configuration has one")
 }
 
 fn lanes(config: &RunConfig) -> usize {

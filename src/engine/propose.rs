@@ -47,8 +47,11 @@ impl Engine {
             0 => self.config.search.accept.max(self.seeds.len()),
             _ => self.config.search.accept,
         };
-        let room = wanted.min(self.candidates_left());
-        let (space, known) = (self.space.as_ref(), self.state.known());
+        let left = self.candidates_left();
+        let mut known = Cow::Borrowed(self.state.known());
+        let starts = self.begin(&mut known, left);
+        let (space, known) = (self.space.as_ref(), known.as_ref());
+        let room = wanted.min(left - starts.len());
         let limits: Vec<Option<f64>> =
             self.config.objectives.iter().map(|o| self.config.limit(*o)).collect();
         let situation = Situation {
@@ -62,7 +65,12 @@ impl Engine {
             device,
             room,
         };
-        let asked = self.strategy.ask(&situation, &mut rng);
+        let mut asked = match room {
+            0 => Generation::default(),
+            _ => self.strategy.ask(&situation, &mut rng),
+        };
+        asked.looked_at += starts.len() as u64;
+        asked.proposals.splice(0..0, starts);
         if asked.proposals.is_empty() {
             return Ok(false);
         }

@@ -192,8 +192,14 @@ impl Evaluated {
 
 /// Names and one-line summaries of all strategies.
 pub const STRATEGIES: &[(&str, &str)] = &[
-    ("lemonade", "grows the front by morphisms, where it is sparse or a surrogate expects gain"),
-    ("citron", "the largest expected gain by Gaussian processes on what an architecture does"),
+    (
+        "lemonade",
+        "grows the front by morphisms, where it is sparse or a surrogate expects gain; by default in the open space",
+    ),
+    (
+        "citron",
+        "the largest expected gain by Gaussian processes on what an architecture does; by default in fixed spaces",
+    ),
     ("qnehvi", "the largest expected gain behind the noise, on the bare choices"),
     ("bananas", "draws from an ensemble of small networks on the paths of a cell"),
     ("nsga2", "a population by ranks of dominance, thinned out where it is crowded"),

@@ -15,6 +15,8 @@ use super::parts::Image;
 
 /// Cells read the outputs of two cells before: 0 is that of the last but one, 1 that of the last.
 pub(super) const INPUTS: usize = 2;
+/// Most stages; a reduction cell between two.
+const STAGES: usize = 3;
 
 /// How large the networks of a space of cells are; the choices are the same at any size, so a cell
 /// that was found in a small network can be transferred to a large one.
@@ -264,25 +266,16 @@ impl Cells {
 impl Scale {
     /// Is each cell of the network a reduction, in order?
     fn reductions(&self) -> Vec<bool> {
-        let stages = parts::stages(self.input, 3);
+        let stages = parts::stages(self.input, STAGES);
         let normal = vec![false; self.repeats.max(1)];
         vec![normal; stages].join(&true)
     }
 
-    /// Does any reduction cell lead to the output?
-    pub(super) fn uses_reduction(&self, cells: &Cells) -> bool {
-        let reductions = self.reductions();
-        let mut live = vec![false; reductions.len()];
-        live[reductions.len() - 1] = true;
-        for at in (0..live.len()).rev().filter(|&at| at > 0) {
-            let cell = if reductions[at] { &cells.reduction } else { &cells.normal };
-            let [before, last] = cell.reads();
-            live[at - 1] |= live[at] && last;
-            if at > 1 {
-                live[at - 2] |= live[at] && before;
-            }
-        }
-        live.iter().zip(reductions).any(|(&live, reduction)| live && reduction)
+    /// Is there a reduction cell at all? However many cells there are: what a member says must not depend on
+    /// the size of its network. (Where normal cells read the last but one alone, an odd number of them
+    /// passes by the reductions.)
+    pub(super) fn has_reductions(&self) -> bool {
+        parts::stages(self.input, STAGES) > 1
     }
 
     /// A 3×3 convolution to three times the width, then `repeats` normal cells, a reduction cell

@@ -40,8 +40,8 @@ const DECISIONS: usize = 5;
 /// the cell's output. For 5 blocks 5 · 10³⁶ vectors of choices.
 ///
 /// Repair orders the two parts of a block, whose order means nothing (of a joined block: only which
-/// channels come first), and resets the reduction cell where no image is left to reduce or no
-/// cell reads one. Cells that differ in the order of their blocks alone stay apart.
+/// channels come first), and resets the reduction cell where no image is left to reduce. Cells that
+/// differ in the order of their blocks alone stay apart.
 ///
 /// # Source
 ///
@@ -103,7 +103,7 @@ impl ChoiceSpace for NasNet {
                 block[..4].rotate_left(2);
             }
         }
-        if !self.scale.uses_reduction(&self.cells(choices)) {
+        if !self.scale.has_reductions() {
             let half = choices.len() / 2;
             choices[half..].fill(0);
         }

@@ -12,6 +12,8 @@ use super::Drawing;
 use super::Features;
 use super::Sketch;
 use super::Space;
+use super::features::TOTALS;
+use super::features::totals;
 
 /// One option for each decision of a fixed space.
 pub type Choices = Vec<u8>;
@@ -137,6 +139,19 @@ impl Fixed {
         self.0.repair(&mut choices);
         Architecture::Chosen(choices)
     }
+
+    /// [`Space::features`] without costs, for which a network must be built.
+    pub fn features_of_choices(&self, choices: &Choices) -> Features {
+        let sketches = self.0.sketches(choices);
+        Features {
+            one_hot: one_hot(choices, self.0.options()),
+            counts: counts(choices, self.0.options()),
+            live: sketches.iter().flat_map(Sketch::counts).collect(),
+            paths: sketches.iter().flat_map(Sketch::path_encoding).collect(),
+            statistics: sketches.iter().flat_map(Sketch::statistics).collect(),
+            costs: Vec::new(),
+        }
+    }
 }
 
 /// Draws before a mutation that changes nothing is given up.
@@ -205,17 +220,12 @@ impl Space for Fixed {
         Some(self.repaired(mixed.collect()))
     }
 
+    /// What lets nothing through costs nothing.
     fn features(&self, architecture: &Architecture) -> Features {
         let choices = chosen(architecture);
-        let sketches = self.0.sketches(choices);
-        Features {
-            one_hot: one_hot(choices, self.0.options()),
-            counts: counts(choices, self.0.options()),
-            live: sketches.iter().flat_map(Sketch::counts).collect(),
-            paths: sketches.iter().flat_map(Sketch::path_encoding).collect(),
-            statistics: sketches.iter().flat_map(Sketch::statistics).collect(),
-            costs: Vec::new(),
-        }
+        let graph = self.0.build(choices);
+        let costs = graph.map_or([0.0; TOTALS], |graph| totals(&graph.cost()));
+        Features { costs: costs.to_vec(), ..self.features_of_choices(choices) }
     }
 
     fn build(&self, architecture: &Architecture) -> Option<Graph> {

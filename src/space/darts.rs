@@ -68,7 +68,7 @@ impl ChoiceSpace for Darts {
     }
 
     fn repair(&self, choices: &mut Choices) {
-        if !self.scale.uses_reduction(&cells(choices)) {
+        if !self.scale.has_reductions() {
             choices[NODES * DECISIONS..].fill(0);
         }
     }

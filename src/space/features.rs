@@ -23,14 +23,19 @@ const SIZES: usize = 5;
 /// [`super::MorphismSpace::features`].
 pub(super) fn features(graph: &Graph) -> Vec<f64> {
     let cost = graph.cost();
-    let moved: u64 = cost.nodes.iter().map(|n| n.bytes_moved).sum();
-    let totals = [cost.parameters, cost.macs.0, cost.memory.peak.0, moved];
-    let mut features: Vec<f64> = totals.iter().map(|&n| (1.0 + n as f64).ln()).collect();
+    let mut features = totals(&cost).to_vec();
     features.extend(depths(graph));
     features.extend(counts(graph));
     features.extend(stages(graph, &cost));
     debug_assert_eq!(features.len(), FEATURES);
     features
+}
+
+/// [`TOTALS`] in their order.
+pub(super) fn totals(cost: &Cost) -> [f64; TOTALS] {
+    let moved: u64 = cost.nodes.iter().map(|n| n.bytes_moved).sum();
+    let totals = [cost.parameters, cost.macs.0, cost.memory.peak.0, moved];
+    totals.map(|n| (1.0 + n as f64).ln())
 }
 
 /// Nodes and convolutions on the path that has most of them.

@@ -18,7 +18,10 @@ mod sketch;
 mod weights;
 
 pub use catalogue::SPACES;
+pub use catalogue::Size;
 pub use catalogue::by_name;
+pub use catalogue::sized;
+pub use catalogue::sizes;
 pub use catalogue::words;
 pub use cell::Scale;
 pub use cells::NasNet;
@@ -153,8 +156,8 @@ pub struct Features {
     pub paths: Vec<f64>,
     /// Depths and the like of what is left when everything without an effect is gone.
     pub statistics: Vec<f64>,
-    /// Logarithms of what is known without measuring or training, of the open space (parameters,
-    /// multiply-accumulates, most memory at a time, bytes moved) and of a table that has them.
+    /// Logarithms of what is known without measuring or training: parameters, multiply-accumulates, most
+    /// memory at a time, bytes moved; of a table, the columns that it has.
     pub costs: Vec<f64>,
 }
 

@@ -37,15 +37,16 @@ impl TableSpace {
     ) -> TableSpace {
         let whole = Fixed(space);
         let at = rows.iter().cloned().zip(0..).collect();
-        let all: Vec<Architecture> = rows.into_iter().map(Architecture::Chosen).collect();
-        let features = all.iter().zip(costs).map(|(architecture, costs)| {
-            let mut features = Features { costs, ..whole.features(architecture) };
+        // The table says what is known of costs; nothing is built.
+        let features = rows.iter().zip(costs).map(|(row, costs)| {
+            let mut features = Features { costs, ..whole.features_of_choices(row) };
             if !is_shared {
                 features.counts.clear();
             }
             features
         });
         let features = features.collect();
+        let all = rows.into_iter().map(Architecture::Chosen).collect();
         TableSpace { whole, all, rows: at, features }
     }
 
@@ -92,10 +93,8 @@ impl Space for TableSpace {
     }
 
     fn features(&self, architecture: &Architecture) -> Features {
-        match self.row(architecture) {
-            Some(row) => self.features[row].clone(),
-            None => self.whole.features(architecture),
-        }
+        let row = self.row(architecture).expect("strategies see members of the table alone");
+        self.features[row].clone()
     }
 
     fn build(&self, architecture: &Architecture) -> Option<Graph> {
@@ -108,5 +107,42 @@ impl Space for TableSpace {
 
     fn choices(&self) -> Option<&dyn ChoiceSpace> {
         self.whole.choices()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::Sketch;
+
+    /// A space whose networks must not be built.
+    #[derive(Debug)]
+    struct Unbuilt;
+
+    impl ChoiceSpace for Unbuilt {
+        fn name(&self) -> &str {
+            "unbuilt"
+        }
+
+        fn options(&self) -> &[usize] {
+            &[2; 3]
+        }
+
+        fn sketches(&self, _choices: &Choices) -> Vec<Sketch> {
+            Vec::new()
+        }
+
+        fn build(&self, _choices: &Choices) -> Option<Graph> {
+            panic!("built");
+        }
+    }
+
+    #[test]
+    fn costs_are_those_of_the_table_and_no_network_is_built() {
+        let rows = [[0, 0, 1], [1, 0, 1]].map(Vec::from);
+        let table =
+            TableSpace::new(Arc::new(Unbuilt), rows.to_vec(), true, vec![vec![1.5], vec![2.5]]);
+        let costs = rows.map(|row| table.features(&Architecture::Chosen(row)).costs);
+        assert_eq!(costs, [[1.5], [2.5]]);
     }
 }

@@ -256,8 +256,12 @@ fn spaces_are_listed_and_a_member_of_each_is_drawn() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let told = text(folder, &["spaces"]);
-    assert_eq!(told.lines().count(), listed.len());
-    for (line, space) in told.lines().zip(&listed) {
+    let (heads, members): (Vec<&str>, Vec<&str>) =
+        told.lines().partition(|line| !line.starts_with(' '));
+    assert_eq!((heads.len(), members.len()), (listed.len(), listed.len() - 1));
+    assert!(members.iter().all(|line| line.chars().count() <= 100), "{told}");
+    let mut members = members.into_iter().map(|line| line.trim().trim_end_matches('…'));
+    for (line, space) in heads.into_iter().zip(&listed) {
         let name = space["name"].as_str().unwrap();
         assert!(line.starts_with(name), "{line}");
         assert_eq!(space["log10_size"].is_null(), name == "morphism");
@@ -268,7 +272,9 @@ fn spaces_are_listed_and_a_member_of_each_is_drawn() {
         }
         let svg = fs::read_to_string(folder.join("member.svg")).unwrap();
         assert!(svg.starts_with("<svg") && svg.matches("<rect").count() > 2, "{svg}");
+        assert_eq!(shown["member"], space["member"]);
         let Some(member) = shown["member"].as_str() else { continue };
+        assert!(member.starts_with(members.next().unwrap()), "{told}");
         let again = json(folder, &["spaces", name, "--member", member]);
         assert_eq!(again["choices"], shown["choices"]);
         assert_ne!(json(folder, &["spaces", name, "--seed", "1"])["member"], member);

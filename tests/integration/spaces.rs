@@ -4,26 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 
-use citronade::data;
-use citronade::data::LoadOptions;
 use citronade::graph::Graph;
 use citronade::graph::Op;
 use citronade::graph::Shape;
 use citronade::graph::check;
-use citronade::graph::eval;
-use citronade::onnx::Batch;
 use citronade::space::*;
-use citronade::train::Cpu;
-use citronade::train::TrainPlan;
-use citronade::train::Trainer;
-use citronade::train::Watch;
 use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-
-use crate::support::networks::relative_gap;
-use crate::support::python::check_with_onnx_runtime;
-use crate::support::runtime::exported_outputs;
 
 const CIFAR: Nb201 = Nb201 { input: [3, 32, 32], classes: 10, width: 16, repeats: 5 };
 
@@ -226,7 +214,10 @@ fn texts_are_read_back_and_tell_networks_apart() {
                 };
                 let text = space.text(choices);
                 assert_eq!(space.parse(&text).as_ref(), Ok(choices), "{text}");
-                assert_eq!(words(name, input, choices).as_ref(), Some(&text));
+                if let Some(graph) = space.build(choices) {
+                    let said = words(name, Size::default(), &graph, choices);
+                    assert_eq!(said.as_ref(), Some(&text));
+                }
                 assert_eq!(texts.entry(text).or_insert(choices.clone()), choices);
             }
         }
@@ -377,31 +368,63 @@ fn layers_that_are_left_out_of_a_mobile_network_are_not_there() {
     assert_eq!(space.build(&network).unwrap().cost().parameters, wanted);
 }
 
+/// Cells of few blocks, in which normal cells often pass by the reductions, and those of DARTS.
+fn spaces_of_cells(scale: Scale) -> [Box<dyn ChoiceSpace>; 3] {
+    let nas_net = |blocks| Box::new(NasNet::new(scale, blocks));
+    [nas_net(1), nas_net(2), Box::new(Darts { scale })]
+}
+
 #[test]
-fn every_space_trains_and_runs_in_both_runtimes() {
-    let options = LoadOptions { limit: Some(200), ..LoadOptions::default() };
-    let data = data::load("digits", &options).unwrap();
-    let (mean, std) = data::channel_statistics(&data.train);
-    let mut rng = ChaCha8Rng::seed_from_u64(7);
-    let plan = TrainPlan { epochs: 1, threads: 2, ..TrainPlan::default() };
-    let trainer = Cpu::new(2);
-    let mut image = vec![0.0; data.test.image_len()];
-    data.test.copy_image(0, &mut image);
-    let mut cases = Vec::new();
-    for (name, _) in SPACES {
-        let space = by_name(name, data.shape, data.classes.len(), data.train.len()).unwrap();
-        for number in 0..2 {
-            let drawn = std::iter::repeat_with(|| space.sample(&mut rng));
-            let graph = drawn.filter_map(|a| space.build(&a)).next().unwrap();
-            let fresh = initial_weights(&graph, &mean, &std, &mut rng);
-            let (network, report) =
-                trainer.train(&fresh, &data, &plan, &mut |_| Watch::Continue).unwrap();
-            assert_eq!(report.curve.len(), 1);
-            let (expected, found) = (eval(&network, &image), exported_outputs(&network, &image));
-            let gap = relative_gap(&expected, &found);
-            assert!(gap < 1e-4, "{name}: tract differs by {gap}");
-            cases.push((format!("{name}-{number}"), network, Batch::Fixed(1), vec![image.clone()]));
+fn cells_say_the_same_in_networks_of_any_size() {
+    let small = Scale { input: [1, 8, 8], classes: 10, width: 4, repeats: 1 };
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    for (repeats, width) in [(1, 9), (2, 4), (3, 2), (4, 16)] {
+        let large = spaces_of_cells(Scale { repeats, width, ..WIDE });
+        for (small, large) in spaces_of_cells(small).iter().zip(large) {
+            for _ in 0..50 {
+                let mut choices = any_choices(small.as_ref(), &mut rng);
+                let mut large_choices = choices.clone();
+                small.repair(&mut choices);
+                large.repair(&mut large_choices);
+                assert_eq!(large_choices, choices, "{large:?}");
+                let text = small.text(&choices);
+                assert_eq!(large.parse(&text).as_ref(), Ok(&choices), "{large:?}: {text}");
+            }
         }
     }
-    check_with_onnx_runtime(cases.into_iter());
+}
+
+#[test]
+fn a_reduction_cell_that_few_cells_pass_by_is_there_when_more_read_it() {
+    let small = Scale { input: [1, 8, 8], classes: 10, width: 4, repeats: 1 };
+    let [small, large] = [1, 2].map(|repeats| NasNet::new(Scale { repeats, ..small }, 1));
+    let size = |space: &NasNet, reduction: &str| {
+        let choices = space.parse(&format!("skip(0)+conv3(0) / {reduction}")).unwrap();
+        space.build(&choices).unwrap().cost().parameters
+    };
+    let [plain, conv] = ["skip(0)+skip(0)", "conv3(0)+sep7(1)"];
+    assert_eq!(size(&small, plain), size(&small, conv));
+    assert!(size(&large, plain) < size(&large, conv));
+}
+
+#[test]
+fn strategies_see_what_a_network_costs() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    for space in catalogue() {
+        let drawn: Vec<Architecture> = (0..4).map(|_| space.sample(&mut rng)).collect();
+        for member in &drawn {
+            let costs = space.features(member).costs;
+            let Some(graph) = space.build(member) else {
+                assert_eq!(costs, [0.0; 4]);
+                continue;
+            };
+            let cost = graph.cost();
+            let moved: u64 = cost.nodes.iter().map(|node| node.bytes_moved).sum();
+            let wanted = [cost.parameters, cost.macs.0, cost.memory.peak.0, moved];
+            let found: Vec<u64> = costs.iter().map(|c| (c.exp() - 1.0).round() as u64).collect();
+            for (found, wanted) in found.into_iter().zip(wanted) {
+                assert!(found.abs_diff(wanted) <= wanted / 1_000_000, "{found} {wanted}");
+            }
+        }
+    }
 }
