@@ -151,7 +151,8 @@ impl MeasureError {
             Self::BringsDown { .. } => {
                 Some("does its power supply hold under load, and has it memory for the model?")
             }
-            Self::Model { .. } | Self::NoRuntime { .. } => None,
+            Self::NoRuntime { .. } => Some("`--runtime tract` is always there"),
+            Self::Model { .. } => None,
         }
     }
 

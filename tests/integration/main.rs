@@ -14,6 +14,7 @@ mod health;
 mod latency;
 mod learners;
 mod measure;
+mod measure_cli;
 mod morphisms;
 mod mutants;
 mod networks;
