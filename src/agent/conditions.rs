@@ -48,7 +48,7 @@ pub struct Facts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,
     /// Is its processor played by software of another machine? Its times then say nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub emulated: Option<bool>,
 }
 
@@ -61,7 +61,7 @@ pub struct Conditions {
     /// Frequency governor of the first processor.
     pub governor: Option<String>,
     /// Frequency governors of all processors, where they are not that of the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub governors: Option<Vec<String>>,
     /// Temperature zones, hottest first, °C.
     pub temperatures_c: Option<Vec<(String, f64)>>,
@@ -77,20 +77,20 @@ pub struct Conditions {
     pub own: Option<OwnTime>,
     /// Android's thermal status: 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency,
     /// 6 shutdown. Not right before the samples, since asking for it takes a while.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub thermal_status: Option<u8>,
     /// What holds the process that ran the model: `memory`, `cpu`, `landlock`, `seccomp`; `None`
     /// from an agent that does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub sandbox: Option<Vec<String>>,
     /// What the device runs on when it is not plugged in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub battery: Option<Battery>,
     /// Is its screen on?
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub screen_on: Option<bool>,
     /// How long it has been on, s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub uptime_s: Option<f64>,
 }
 

@@ -65,6 +65,7 @@ pub use protocol::MemoryUse;
 pub use protocol::OpTime;
 pub use protocol::Outputs;
 pub use protocol::PROTOCOL;
+pub use protocol::PROVIDERS;
 pub use protocol::PerOpRequest;
 pub use protocol::ProviderShare;
 pub use protocol::Refusal;

@@ -5,8 +5,7 @@ use ort::ep;
 use ort::ep::ExecutionProvider;
 use ort::ep::ExecutionProviderDispatch;
 
-/// All that can be asked for.
-pub const PROVIDERS: [&str; 7] = ["cpu", "xnnpack", "nnapi", "qnn", "coreml", "cuda", "tensorrt"];
+use super::protocol::PROVIDERS;
 
 /// Those that the loaded library was built with.
 pub fn available() -> Vec<String> {

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
 use clap::builder::RangedU64ValueParser;
 
+use crate::agent::PROVIDERS;
 use crate::search::STRATEGIES;
 use crate::search::VARIANTS;
 use crate::space::SPACES;
@@ -131,9 +132,8 @@ pub struct Search {
     /// `tract` or `ort`.
     #[arg(long, value_name = "NAME")]
     pub runtime: Option<String>,
-    /// Execution provider of ONNX Runtime: `cpu`, `xnnpack`, `nnapi`, `qnn`, `coreml`, `cuda` or
-    /// `tensorrt`, if the device's library has it.
-    #[arg(long, value_name = "NAME")]
+    /// Execution provider of ONNX Runtime, if the device's library has it.
+    #[arg(long, value_name = "NAME", value_parser = providers())]
     pub provider: Option<String>,
     /// Threads of the runtime.
     #[arg(long, value_name = "N")]
@@ -429,9 +429,8 @@ pub struct Measure {
     /// `tract` or `ort`.
     #[arg(long, value_name = "NAME", default_value = "tract")]
     pub runtime: String,
-    /// Execution provider of ONNX Runtime: `cpu`, `xnnpack`, `nnapi`, `qnn`, `coreml`, `cuda` or
-    /// `tensorrt`, if the device's library has it.
-    #[arg(long, value_name = "NAME")]
+    /// Execution provider of ONNX Runtime, if the device's library has it.
+    #[arg(long, value_name = "NAME", value_parser = providers())]
     pub provider: Option<String>,
     /// Threads of the runtime; by default those of the device's profile, else 1.
     #[arg(long, value_name = "N", value_parser = at_least_one)]
@@ -439,6 +438,9 @@ pub struct Measure {
     /// How thorough: `screen` (a fifth of a second of runs), `search` (a second) or `final` (a minute).
     #[arg(long, value_name = "LEVEL", default_value = "final")]
     pub level: String,
+    /// Longest that a launch may take, `2min` if nothing is said: what takes longer counts as endless.
+    #[arg(long, value_name = "DURATION")]
+    pub deadline: Option<Micros>,
     /// Also time each operation; not for comparing models.
     #[arg(long)]
     pub per_op: bool,
@@ -459,6 +461,10 @@ fn strategies() -> PossibleValuesParser {
 
 fn spaces() -> PossibleValuesParser {
     SPACES.iter().map(|(name, _)| *name).into()
+}
+
+fn providers() -> PossibleValuesParser {
+    PROVIDERS.into()
 }
 
 fn benchmarks() -> PossibleValuesParser {

@@ -37,6 +37,11 @@ pub enum Exit {
 #[error("{0}")]
 pub struct NothingSelected(pub String);
 
+/// A run goes on only on the device, and with the runtime, that it was measured with.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AnotherDevice(pub String);
+
 /// A value on the command line that cannot be.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -66,7 +71,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<ProfileError>() {
         return Some(of_profile(error));
     }
-    if cause.is::<DeviceError>() {
+    if cause.is::<DeviceError>() || cause.is::<AnotherDevice>() {
         return Some(Exit::Device);
     }
     if let Some(ReportError::Store(error)) = cause.downcast_ref::<ReportError>() {

@@ -3,6 +3,7 @@ use std::fmt::Write;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::agent::Conditions;
 use crate::agent::OpTime;
 use crate::agent::ProviderShare;
 use crate::device::Link;
@@ -23,8 +24,8 @@ use super::output;
 /// Longest time without a sign of life.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Longest launch without a pause.
-const LONGEST_SUSTAINED: Micros = Micros(4.0 * 3600e6);
+/// Longest launch.
+const LONGEST: Micros = Micros(4.0 * 3600e6);
 
 /// Measures a model and says whether the figures can be trusted.
 pub fn run(args: &Measure, json: bool) -> anyhow::Result<Exit> {
@@ -35,27 +36,16 @@ pub fn run(args: &Measure, json: bool) -> anyhow::Result<Exit> {
     }
     let runtime = devices::with_provider(&args.runtime, args.provider.as_deref())?;
     let (entry, device) = devices::connect(&args.device, args.agent.clone())?;
-    let mut plan = Plan::of(level);
-    if let Some(hz) = args.paced {
-        plan = plan.paced(hz);
-    }
-    if let Some(duration) = args.sustained {
-        if duration > LONGEST_SUSTAINED {
-            let text = format!("{duration} without a pause; {LONGEST_SUSTAINED} at most");
-            return Err(UsageError(text).into());
-        }
-        plan = plan.sustained(Duration::from_secs_f64(duration.0 / 1e6));
-    }
+    let plan = plan_of(args, level)?;
     let threads = args.threads.or(entry.profile.threads.map(|n| n as usize)).unwrap_or(1);
-    let (bench, missing) = Bench::open_or_tract(device, &runtime, threads)?;
-    let mut bench = bench.with_profile(&entry.profile);
-    if let Some(missing) = missing {
-        output::note(&format!("warning: {missing}; tract is used instead"));
-    }
+    let mut bench = Bench::open(device, &runtime, threads)?.with_profile(&entry.profile);
     let mut found = bench.measure_watched(&args.model, &plan, &mut tell_now_and_then())?;
     let is_reference = entry.link == Link::Local && bench.runtime().name == "tract";
     if !is_reference {
-        found.agreement = compared(&bench, args)?;
+        match compared(&bench, args) {
+            Ok(agreement) => found.agreement = Some(agreement),
+            Err(error) => found.not_compared = Some(format!("{error:#}")),
+        }
     }
     if args.per_op {
         match bench.per_op(&args.model) {
@@ -72,18 +62,39 @@ pub fn run(args: &Measure, json: bool) -> anyhow::Result<Exit> {
     }
 }
 
-/// The outputs against those of tract on this machine; a note says why they could not be compared.
-fn compared(bench: &Bench, args: &Measure) -> anyhow::Result<Option<Agreement>> {
-    let (_, here) = devices::connect("local", None)?;
-    let compared = Bench::open(here, "tract", 1).and_then(|here| bench.compare(&args.model, &here));
-    match compared {
-        Ok(agreement) => Ok(Some(agreement)),
-        Err(error) => {
-            let error = anyhow::Error::from(error);
-            output::note(&format!("its outputs were not compared with this machine's: {error:#}"));
-            Ok(None)
+/// How much of the model is to be measured.
+fn plan_of(args: &Measure, level: Level) -> Result<Plan, UsageError> {
+    let mut plan = Plan::of(level);
+    if let Some(deadline) = args.deadline {
+        // Its runs alone may take as long, and loading and warming up take time too.
+        let least = Micros(2.0 * plan.sampling.max_us);
+        if deadline < least || deadline > LONGEST {
+            let text =
+                format!("a launch of `{level}` is given {least} to {LONGEST}, not {deadline}");
+            return Err(UsageError(text));
         }
+        plan.timeout = duration(deadline);
     }
+    if let Some(hz) = args.paced {
+        plan = plan.paced(hz);
+    }
+    match args.sustained {
+        Some(sustained) if sustained > LONGEST => {
+            Err(UsageError(format!("{sustained} without a pause; {LONGEST} at most")))
+        }
+        Some(sustained) => Ok(plan.sustained(duration(sustained))),
+        None => Ok(plan),
+    }
+}
+
+fn duration(us: Micros) -> Duration {
+    Duration::from_secs_f64(us.0 / 1e6)
+}
+
+/// The outputs against those of tract on this machine.
+fn compared(bench: &Bench, args: &Measure) -> anyhow::Result<Agreement> {
+    let (_, here) = devices::connect("local", None)?;
+    Ok(bench.compare(&args.model, &Bench::open(here, "tract", 1)?)?)
 }
 
 /// Says what goes on: launches and waiting not oftener than every few seconds.
@@ -129,6 +140,9 @@ fn text(found: &Measurement) -> String {
         let _ = writeln!(text, "  {reason}");
     });
     let _ = writeln!(text, "\n{}", amount(found));
+    if let Some(state) = state(found) {
+        let _ = writeln!(text, "  {state}");
+    }
     let mut row = |name: &str, value: Option<String>, note: String| {
         let value = value.unwrap_or_else(|| "n too small".to_owned());
         let _ = writeln!(text, "  {name:<12} {value:>12}  {note}");
@@ -219,6 +233,25 @@ fn amount(found: &Measurement) -> String {
     text
 }
 
+/// How hot and how fast the device was, as far as it says.
+fn state(found: &Measurement) -> Option<String> {
+    let (before, after) =
+        (&found.launches.first()?.timed.before, &found.launches.last()?.timed.after);
+    let heat = |when: &str, now: &Conditions| {
+        let (zone, celsius) = now.temperatures_c.as_ref()?.first()?;
+        Some(format!("{zone} {celsius:.1} °C {when}"))
+    };
+    let clocks = || {
+        let mhz = after.clocks_mhz.as_ref()?.iter().copied().flatten();
+        let (least, most) = (mhz.clone().reduce(f64::min)?, mhz.reduce(f64::max)?);
+        Some(format!("clocks {least:.0} to {most:.0} MHz"))
+    };
+    let governor = after.governor.as_ref().map(|governor| format!("governor {governor}"));
+    let parts = [heat("before", before), heat("after", after), clocks(), governor];
+    let known: Vec<String> = parts.into_iter().flatten().collect();
+    (!known.is_empty()).then(|| known.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -245,6 +278,13 @@ mod tests {
         ] {
             assert!(said.contains(part), "`{part}` is missing in:\n{said}");
         }
+        let timed = &mut found.launches[13].timed;
+        timed.after.temperatures_c =
+            Some(vec![("cpu-thermal".into(), 41.54), ("gpu".into(), 40.0)]);
+        timed.after.clocks_mhz = Some(vec![Some(2400.0), None, Some(1800.0)]);
+        timed.after.governor = Some("schedutil".into());
+        let state = "\n  cpu-thermal 41.5 °C after, clocks 1800 to 2400 MHz, governor schedutil\n";
+        assert!(!said.contains("governor") && text(&found).contains(state), "{}", text(&found));
         found.attempts = 2;
         assert!(text(&found).contains("kept; the least noisy of 2 attempts\n"));
     }

@@ -1,10 +1,11 @@
 //! `citronade search`.
+mod gauges;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::Value;
@@ -13,9 +14,6 @@ use serde_json::json;
 use crate::data;
 use crate::data::DataSet;
 use crate::data::Samples;
-use crate::device::Entry;
-use crate::device::Profile;
-use crate::device::Transport;
 use crate::engine;
 use crate::engine::Budget;
 use crate::engine::ConfigError;
@@ -28,12 +26,9 @@ use crate::engine::Material;
 use crate::engine::Parts;
 use crate::engine::RunConfig;
 use crate::engine::StopReason;
-use crate::measure::Bench;
-use crate::measure::Gates;
 use crate::pareto::Objective;
 use crate::pareto::Reference;
 use crate::search::Acceptance;
-use crate::store::DeviceAt;
 use crate::store::RunDevice;
 use crate::store::RunRecord;
 use crate::store::Store;
@@ -50,11 +45,11 @@ use super::inspect;
 use super::output;
 use super::progress::Progress;
 
+use gauges::gauges;
+use gauges::runtime_of;
+
 /// What a search may spend if nobody says.
 const DEFAULT_BUDGET: &str = "5min";
-
-/// Ends the runtime of a run whose figures are those of an emulated device.
-const EMULATED: &str = " (emulated)";
 
 /// Runs a search, or goes on with the one in the store.
 pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
@@ -114,91 +109,6 @@ pub fn run(args: Search, voice: Voice) -> anyhow::Result<Exit> {
     drop(engine);
     connected.iter().for_each(|(entry, _)| devices::warn_if_slow(entry));
     finish(&args, outcome, voice.json)
-}
-
-/// The devices of the configuration, each with a folder of its own in `folder`.
-fn gauges(
-    connected: &[(Entry, Arc<dyn Transport>)],
-    args: &Search,
-    config: &RunConfig,
-    earlier: Option<&RunRecord>,
-    folder: &Path,
-) -> anyhow::Result<Vec<Gauge>> {
-    let gauge = |(at, (entry, transport)): (DeviceAt, &(Entry, Arc<dyn Transport>))| {
-        let earlier = earlier.map(|run| (run, at));
-        let bench = open_bench(transport.clone(), &entry.profile, config, earlier)?;
-        reject_emulated(&bench, args, earlier)?;
-        let bench = bench.with_gates(Gates::from(&entry.profile).without_waiting());
-        let folder = folder.join(at.to_string());
-        fs::create_dir(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
-        Ok(Gauge { bench, folder, sustained: config.sustained_s.map(Duration::from_secs_f64) })
-    };
-    connected.iter().enumerate().map(gauge).collect()
-}
-
-/// The device with the runtime of the configuration, or with that of the run that goes on: figures of
-/// two runtimes are not one front.
-fn open_bench(
-    transport: Arc<dyn Transport>,
-    profile: &Profile,
-    config: &RunConfig,
-    earlier: Option<(&RunRecord, DeviceAt)>,
-) -> anyhow::Result<Bench> {
-    let Some((run, at)) = earlier else {
-        let (bench, missing) = Bench::open_or_tract(transport, &config.runtime, config.threads)?;
-        if let Some(missing) = missing {
-            output::note(&format!("warning: {missing}; tract is used instead"));
-        }
-        return Ok(bench.with_profile(profile));
-    };
-    let was = &run.devices[at].runtime;
-    let name = was.split(' ').next().unwrap_or_default();
-    let bench = Bench::open(transport, name, config.threads)
-        .with_context(|| format!("run {} was measured with {was}", run.id))?
-        .with_profile(profile);
-    let now = runtime_of(&bench);
-    if now != *was {
-        output::note(&format!("warning: the run was measured with {was}, but this is {now}"));
-    }
-    Ok(bench)
-}
-
-/// Times of an emulator are on no front unless that is asked for, and never beside real ones.
-fn reject_emulated(
-    bench: &Bench,
-    args: &Search,
-    earlier: Option<(&RunRecord, DeviceAt)>,
-) -> Result<(), UsageError> {
-    let is = bench.is_emulated();
-    let Some((run, at)) = earlier else {
-        return match is && !args.emulated {
-            true => Err(UsageError(
-                "the device is emulated: its times say nothing about a real one; add --emulated to \
-                 search on it all the same"
-                    .to_owned(),
-            )),
-            false => Ok(()),
-        };
-    };
-    let was = run.devices[at].runtime.ends_with(EMULATED);
-    match (was, is) {
-        (true, false) | (false, true) => {
-            let which = if was { "an emulated" } else { "a real" };
-            let (id, store) = (&run.id, args.store.display());
-            Err(UsageError(format!(
-                "run {id} in `{store}` was measured on {which} device, and this is none; add --new to \
-                 start a new run, or name another --store"
-            )))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// `tract 0.23.9`, or `tract 0.23.9 (emulated)`.
-fn runtime_of(bench: &Bench) -> String {
-    let version = bench.runtime().version.clone().unwrap_or_default();
-    let emulated = if bench.is_emulated() { EMULATED } else { "" };
-    format!("{} {version}{emulated}", bench.runtime().name)
 }
 
 /// What reading the data decided or left out.

@@ -294,9 +294,10 @@ impl DeviceError {
             Self::WrongRunner { .. } => Some("docs/runner.md says how runners are built"),
             Self::NotRead { .. } => None,
             Self::NotStarted { .. } => Some("is the program there, and may it be executed?"),
-            Self::Hung { .. } | Self::Overran { .. } => {
-                Some("the model may be too slow for this device, or the machine too busy")
-            }
+            Self::Hung { .. } | Self::Overran { .. } => Some(
+                "the model may be too slow for this device, or the machine too busy; \
+                 `measure --deadline 10min` gives it longer",
+            ),
             Self::Crashed { signal: 6 | 9 | 11, .. } => {
                 Some("the model may need more memory than is free on the device")
             }
@@ -409,28 +410,14 @@ impl DeviceError {
         }
     }
 
-    /// Whether the model is to blame, and the device is fine.
+    /// Whether the model is to blame, and the device is fine. That goes for what
+    /// [may be the model's doing](Self::may_be_the_models) as long as the reference model runs.
     pub fn is_the_models_fault(&self) -> bool {
         match self {
             Self::Refused { kind: Refusal::Model, .. }
-            | Self::Crashed { .. }
             | Self::Overran { .. }
             | Self::NotRead { .. } => true,
-            Self::Refused { kind: Refusal::Request | Refusal::Runtime, .. }
-            | Self::Hung { .. }
-            | Self::Ended { .. }
-            | Self::UnknownAddress { .. }
-            | Self::Absent { .. }
-            | Self::Gone { .. }
-            | Self::Busy { .. }
-            | Self::Quarantined { .. }
-            | Self::NotWritable { .. }
-            | Self::NoRoom { .. }
-            | Self::Damaged { .. }
-            | Self::NoRunner { .. }
-            | Self::WrongRunner { .. }
-            | Self::NotStarted { .. }
-            | Self::Garbage { .. } => false,
+            other => other.may_be_the_models(),
         }
     }
 }

@@ -21,12 +21,12 @@ pub struct Agreement {
     /// Largest gap that is allowed.
     pub tolerance: f64,
     /// How many values the outputs have; `None` from before that was told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub values: Option<u64>,
     /// How many of them were compared. Of outputs too long for a line of the protocol these are
     /// evenly spread ones; least, most, mean and the number of values that are not finite are
     /// compared over all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub compared: Option<u64>,
 }
 

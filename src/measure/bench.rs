@@ -134,25 +134,6 @@ impl Bench {
         Ok(bench)
     }
 
-    /// As [`open`](Self::open), with tract where the device lacks `runtime`; then also says why.
-    ///
-    /// # Errors
-    ///
-    /// [`MeasureError::Device`].
-    pub fn open_or_tract(
-        transport: Arc<dyn Transport>,
-        runtime: &str,
-        threads: usize,
-    ) -> Result<(Self, Option<MeasureError>), MeasureError> {
-        match Bench::open(transport.clone(), runtime, threads) {
-            Ok(bench) => Ok((bench, None)),
-            Err(missing @ MeasureError::NoRuntime { .. }) => {
-                Ok((Bench::open(transport, "tract", threads)?, Some(missing)))
-            }
-            Err(other) => Err(other),
-        }
-    }
-
     /// With the gates that the device's profile asks for; where that says whether it is an emulator,
     /// it is right.
     pub fn with_profile(mut self, profile: &Profile) -> Self {
@@ -377,6 +358,7 @@ impl Bench {
             sustained: None,
             no_curve: None,
             agreement: None,
+            not_compared: None,
             per_op: None,
             slower: None,
             launches,

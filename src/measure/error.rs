@@ -200,7 +200,8 @@ impl MeasureError {
                 Some("does its power supply hold under load, and has it memory for the model?")
             }
             Self::NoCurve { .. } => Some("let it run for longer: a larger `sustained`"),
-            Self::Model { .. } | Self::NoRuntime { .. } => None,
+            Self::NoRuntime { .. } => Some("`--runtime tract` is always there"),
+            Self::Model { .. } => None,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::agent::ProviderShare;
 use crate::agent::Timed;
 use crate::stats::Resampling;
 use crate::stats::bootstrap_quantiles;
+use crate::stats::harrell_davis;
 use crate::stats::mad;
 use crate::stats::median;
 use crate::stats::quantile;
@@ -22,9 +23,16 @@ use super::repeat::Noise;
 use super::sustained::NoCurve;
 use super::sustained::Sustained;
 
-/// Fewest samples beyond a quantile from the 95th percentile on, so that it is not the maximum
-/// under another name: 100 samples for the 95th, 500 for the 99th.
+/// Fewest samples beyond a quantile at one of the ends, so that it is not the minimum or the maximum
+/// under another name: 50 samples for the 10th percentile and the 90th, 100 for the 95th, 500 for the
+/// 99th.
 const SAMPLES_BEYOND: f64 = 5.0;
+
+/// Share of the samples beyond it up to which a quantile is at one of the ends.
+const END: f64 = 0.1;
+
+/// Fewer samples have no ends, and a median that jumps from one of them to the next.
+const FEW: usize = 50;
 
 /// Grain of the kernel's memory counters, to which intervals are rounded outwards.
 pub const MEMORY_GRAIN: u64 = 64 * 1024;
@@ -58,6 +66,8 @@ pub struct Measurement {
     pub no_curve: Option<NoCurve>,
     /// Outputs against those of the host, if they were compared.
     pub agreement: Option<Agreement>,
+    /// Why they could not be compared, if they should have been.
+    pub not_compared: Option<String>,
     /// What each operation took, if that was asked for: in a launch of its own, and not for comparing
     /// models.
     pub per_op: Option<Vec<OpTime>>,
@@ -142,16 +152,25 @@ impl Measurement {
         self.launches.iter().flat_map(|l| l.timed.samples_us.iter().copied()).collect()
     }
 
-    /// A quantile over all samples; `None` without samples, or if too few lie beyond it: the
-    /// 95th percentile needs 100, the 99th 500.
+    /// A quantile over all samples; `None` without samples, or if too few lie beyond it: the 10th
+    /// percentile and the 90th need 50, the 95th 100, the 99th 500. Of fewer than 50 it is a weighted
+    /// mean of them all ([`harrell_davis`]).
     pub fn quantile(&self, q: f64) -> Option<Micros> {
         let samples = self.samples();
-        // A little less for the rounding of `1 - q`.
-        let beyond = samples.len() as f64 * (1.0 - q);
-        if (0.95..1.0).contains(&q) && beyond < SAMPLES_BEYOND - 1e-6 {
-            return None;
+        self.is_estimable(q).then_some(())?;
+        match samples.len() < FEW {
+            true => harrell_davis(&samples, q),
+            false => quantile(&samples, q),
         }
-        quantile(&samples, q).map(Micros)
+        .map(Micros)
+    }
+
+    /// Do enough samples lie beyond the quantile? Minimum and maximum are what they are.
+    fn is_estimable(&self, q: f64) -> bool {
+        let share = q.min(1.0 - q);
+        let is_end = share > 0.0 && share < END + 1e-9;
+        // A little less for the rounding of `1 - q`.
+        !is_end || self.samples().len() as f64 * share > SAMPLES_BEYOND - 1e-6
     }
 
     /// Who computes what: nodes and partitions of each execution provider, where the runtime has
@@ -165,17 +184,21 @@ impl Measurement {
         self.quantile(0.5)
     }
 
-    /// 95 % interval of a quantile, from resampling launches and samples within.
+    /// 95 % interval of a quantile, from resampling launches and samples within; `None` where there is
+    /// no [`quantile`](Self::quantile).
     pub fn interval(&self, q: f64) -> Option<[Micros; 2]> {
-        self.intervals([q]).map(|[interval]| interval)
+        self.intervals([q])[0]
     }
 
     /// The same of several quantiles, for the price of one.
-    pub(super) fn intervals<const N: usize>(&self, qs: [f64; N]) -> Option<[[Micros; 2]; N]> {
+    pub(super) fn intervals<const N: usize>(&self, qs: [f64; N]) -> [Option<[Micros; 2]>; N] {
         let launches: Vec<Vec<f64>> =
             self.launches.iter().map(|l| l.timed.samples_us.clone()).collect();
-        let intervals = bootstrap_quantiles(&launches, qs, Resampling::default())?;
-        Some(intervals.map(|interval| interval.map(Micros)))
+        let intervals = bootstrap_quantiles(&launches, qs, Resampling::default());
+        std::array::from_fn(|i| {
+            let interval = intervals.map(|intervals| intervals[i].map(Micros));
+            interval.filter(|_| self.is_estimable(qs[i]))
+        })
     }
 
     /// Median absolute deviation over all samples.
@@ -275,6 +298,7 @@ pub(super) mod tests {
             sustained: None,
             no_curve: None,
             agreement: None,
+            not_compared: None,
             per_op: None,
             slower: None,
             launches: (0..10).map(launch).collect(),
@@ -292,5 +316,18 @@ pub(super) mod tests {
             (launch.timed.runs, launch.timed.timed_us) = (0, 0.0);
         }
         assert_eq!((m.runs(), m.timed()), (500, Micros(50_000.0)));
+    }
+
+    #[test]
+    fn the_median_of_few_samples_weighs_them_all() {
+        let m = |samples| {
+            let mut m = measurement(|_, s| if s == 0 { 101.0 } else { 100.0 });
+            m.launches.truncate(1);
+            m.launches[0].timed.samples_us.truncate(samples);
+            m
+        };
+        let few = m(5).p50().unwrap().0;
+        assert!(few > 100.01 && few < 100.1, "{few}");
+        assert_eq!(m(50).p50(), Some(Micros(100.0)));
     }
 }

@@ -26,13 +26,21 @@ impl Measurement {
     ///
     /// Leys et al., *Detecting Outliers: Do Not Use Standard Deviation Around the Mean, Use Absolute
     /// Deviation Around the Median*, Journal of Experimental Social Psychology 2013.
-    pub fn outliers(&self) -> usize {
+    ///
+    /// Positions among the samples of each launch.
+    pub fn outliers_at(&self) -> Vec<Vec<usize>> {
         let of_launch = |us: &Vec<f64>| {
             let (middle, deviation) = (median(us)?, deviation(us)?.max(LEAST_DEVIATION));
             let limit = middle * (1.0 + OUTLIER * deviation);
-            Some(us.iter().filter(|us| **us > limit).count())
+            Some(us.iter().enumerate().filter(|(_, us)| **us > limit).map(|(at, _)| at).collect())
         };
-        self.launches.iter().filter_map(|l| of_launch(&l.timed.samples_us)).sum()
+        let launches = self.launches.iter().map(|l| of_launch(&l.timed.samples_us));
+        launches.map(Option::unwrap_or_default).collect()
+    }
+
+    /// How many there are.
+    pub fn outliers(&self) -> usize {
+        self.outliers_at().iter().map(Vec::len).sum()
     }
 
     /// Relative standard deviation of runs of the same launch, without their outliers: the median
@@ -120,6 +128,8 @@ mod tests {
             launch * if s < l { 1.2 } else { 1.0 }
         });
         assert_eq!(m.outliers(), (0..10).sum::<usize>());
+        let at: Vec<Vec<usize>> = (0..10).map(|l| (0..l).collect()).collect();
+        assert_eq!(m.outliers_at(), at);
         assert_eq!(m.samples().len(), 500, "and kept");
     }
 

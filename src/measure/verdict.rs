@@ -200,8 +200,14 @@ fn elapsed(m: &Measurement) -> Option<(u64, u64, f64)> {
 fn told(m: &Measurement) -> impl Iterator<Item = String> {
     let emulated = emulated(m).map(str::to_owned);
     let told = emulated.into_iter().chain(outliers(m)).chain(unsettled(m)).chain(threads(m));
-    let told = told.chain(blind(m)).chain(m.slower.map(slower_in_words));
+    let told = told.chain(not_compared(m)).chain(blind(m)).chain(m.slower.map(slower_in_words));
     told.chain(m.no_curve.as_ref().map(without_curve))
+}
+
+/// Nobody knows whether it computes what it should.
+fn not_compared(m: &Measurement) -> Option<String> {
+    let reason = m.not_compared.as_ref()?;
+    Some(format!("its outputs were not compared with this machine's: {reason}"))
 }
 
 /// The device is slower than it usually is, by the reference model.

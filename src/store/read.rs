@@ -17,6 +17,7 @@ use crate::units::Fraction;
 
 use super::Accepted;
 use super::CandidateId;
+use super::DeviceAt;
 use super::EndKind;
 use super::Ended;
 use super::Measured;
@@ -157,6 +158,18 @@ pub(super) fn measured(
         };
         Ok((row.get(0)?, Record::Measured(record)))
     })
+}
+
+/// The raw part of the measurement on `device` that was committed last.
+pub(super) fn last_measurement(
+    c: &Connection,
+    run: &str,
+    device: DeviceAt,
+) -> Result<Option<String>> {
+    let sql = "SELECT json
+               FROM measurement JOIN measurement_raw USING (run, candidate, device, round)
+               WHERE run = ?1 AND device = ?2 ORDER BY seq DESC LIMIT 1";
+    c.query_row(sql, params![run, device], |row| row.get(0)).optional()
 }
 
 /// Trainings, of all candidates or one, with outcomes and curves.

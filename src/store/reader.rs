@@ -117,6 +117,19 @@ impl Reader {
         rows.map_err(StoreError::database("read"))
     }
 
+    /// The newest `citronade.measurement.v1` object of `run` on `device`; `None` before the first.
+    ///
+    /// # Errors
+    ///
+    /// As [`runs`](Self::runs).
+    pub fn last_measurement(
+        &self,
+        run: &str,
+        device: DeviceAt,
+    ) -> Result<Option<String>, StoreError> {
+        read::last_measurement(&self.connection, run, device).map_err(StoreError::database("read"))
+    }
+
     /// Everything recorded of one candidate.
     ///
     /// # Errors

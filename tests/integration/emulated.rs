@@ -173,6 +173,6 @@ fn times_of_an_emulated_device_are_on_no_front_unless_asked_for() {
     let more = with(&["--budget", "30candidates"]);
     program::check_exit(&with_toy(path, true, &more), 0);
     let real = with_toy(path, false, &more);
-    program::check_exit(&real, 2);
-    assert!(program::stderr(&real).contains("an emulated device"), "{real:?}");
+    program::check_exit(&real, 12);
+    assert!(program::stderr(&real).contains("(emulated) ("), "{real:?}");
 }

@@ -153,6 +153,7 @@ fn a_model_that_hangs_is_to_blame_as_long_as_the_reference_model_runs() {
     let error = bench.measure(&device.model(), &plan).unwrap_err();
     let MeasureError::Device { source, .. } = &error else { panic!("{error:?}") };
     assert!(matches!(source, DeviceError::Hung { .. }) && !error.may_pass(), "{error:?}");
+    assert!(error.is_the_models_fault());
     assert_eq!((device.references(), device.health().faults()), (2 * launches, 0));
 }
 

@@ -14,6 +14,7 @@ mod health;
 mod latency;
 mod learners;
 mod measure;
+mod measure_cli;
 mod members;
 mod morphisms;
 mod mutants;

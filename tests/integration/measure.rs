@@ -70,6 +70,7 @@ fn the_object_keeps_the_raw_samples_and_is_read_back_whole() {
         "/latency_us/runs",
         "/latency_us/timed_us",
         "/latency_us/outliers",
+        "/latency_us/outliers_at/13",
         "/latency_us/launch_deviation",
         "/latency_us/within_deviation",
         "/latency_us/min",
@@ -80,6 +81,8 @@ fn the_object_keeps_the_raw_samples_and_is_read_back_whole() {
         "/latency_us/max",
         "/latency_us/mad",
         "/latency_us/p50_interval/1",
+        "/latency_us/p90_interval/1",
+        "/precision",
         "/memory_bytes/peak",
         "/memory_bytes/baseline",
         "/memory_bytes/weights",
@@ -128,10 +131,14 @@ fn a_percentile_is_given_from_five_samples_beyond_it_on() {
         (plan.sampling.enough, plan.sampling.min_us) = (0, 0.0);
         let m = measure(Arc::new(Fake), &path, &plan, "metronome", 1).unwrap();
         assert_eq!(m.samples().len(), samples as usize);
-        [m.quantile(0.95), m.quantile(0.99)].map(|q| q.is_some())
+        assert_eq!(m.interval(0.9).is_some(), m.quantile(0.9).is_some());
+        assert!([0.0, 0.5, 1.0].iter().all(|q| m.quantile(*q).is_some()));
+        [0.1, 0.9, 0.95, 0.99].map(|q| m.quantile(q).is_some())
     };
-    assert_eq!([99, 100].map(percentiles), [[false, false], [true, false]]);
-    assert_eq!([499, 500].map(percentiles), [[true, false], [true, true]]);
+    let (none, ends) = ([false; 4], [true, true, false, false]);
+    assert_eq!([1, 49, 50, 99].map(percentiles), [none, none, ends, ends]);
+    let fifth = [true, true, true, false];
+    assert_eq!([100, 499, 500].map(percentiles), [fifth, fifth, [true; 4]]);
 }
 
 #[test]
@@ -184,17 +191,15 @@ fn a_hung_runner_is_not_waited_for_twice() {
 }
 
 #[test]
-fn an_absent_onnx_runtime_is_told_and_tract_is_used() {
-    let nowhere = || Arc::new(agent().with_variable("ORT_DYLIB_PATH", "/nowhere/lib.so"));
-    let error = Bench::open(nowhere(), "ort", 1).map(|_| ()).unwrap_err();
+fn an_absent_onnx_runtime_is_told_with_the_ways_out() {
+    let nowhere = agent().with_variable("ORT_DYLIB_PATH", "/nowhere/lib.so");
+    let error = Bench::open(Arc::new(nowhere), "ort", 1).map(|_| ()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the runtime `ort` is not ready on local: ORT_DYLIB_PATH, or `onnxruntime` in the device's \
          profile, names `/nowhere/lib.so`, which is not a file; correct it, or leave it out to search"
     );
-    let (bench, missing) = Bench::open_or_tract(nowhere(), "ort", 1).unwrap();
-    assert_eq!(bench.runtime().name, "tract");
-    assert!(matches!(missing, Some(MeasureError::NoRuntime { .. })));
+    assert!(error.hint().is_some() && error.concerns_every_model() && !error.is_the_models_fault());
 }
 
 #[test]
@@ -335,7 +340,7 @@ fn real_models_are_measured_on_every_runtime_there_is() {
             let [low, high] = m.interval(0.5).unwrap();
             let p50 = m.p50().unwrap();
             assert!(low <= p50 && p50 <= high && low.0 > 0.0, "{low} {p50} {high}");
-            assert!(m.quantile(0.0) <= m.p50() && m.p50() <= m.quantile(0.9));
+            assert!(m.quantile(0.0) <= m.p50() && m.p50() <= m.quantile(1.0));
             let memory = m.memory_cost().unwrap();
             assert!(memory.cost.0 > 1 << 20, "{runtime} {name}: {memory:?}");
             assert!(

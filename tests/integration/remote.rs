@@ -3,7 +3,6 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +34,7 @@ use citronade::units::Bytes;
 use serde_json::Value;
 
 use crate::device::AGENT;
+use crate::device::agent;
 use crate::support::adbd::AdbServer;
 use crate::support::adbd::Phone;
 use crate::support::adbd::Way;
@@ -44,6 +44,7 @@ use crate::support::desk::Desk;
 use crate::support::models;
 use crate::support::program::check_exit;
 use crate::support::program::stderr;
+use crate::support::python::onnx_runtime;
 use crate::support::sshd::Board;
 
 /// Long enough for a busy machine; a test that waits so long has failed.
@@ -226,23 +227,10 @@ fn a_board_over_ssh_is_a_device() {
     check_device(|| board.ssh(), &Folder::of_board(&board));
 }
 
-/// ONNX Runtime's library in the Python package of the tests.
-fn onnx_runtime() -> Option<PathBuf> {
-    let python = std::env::var_os("CITRONADE_TEST_PYTHON");
-    let find = "import glob, onnxruntime, os; \
-                print(glob.glob(os.path.dirname(onnxruntime.__file__) + '/capi/libonnxruntime.so*')[0])";
-    let found = Command::new(python?).args(["-c", find]).output().unwrap();
-    assert!(found.status.success(), "the given Python has no onnxruntime");
-    Some(PathBuf::from(String::from_utf8(found.stdout).unwrap().trim()))
-}
-
 #[test]
 fn the_onnx_runtime_beside_the_runners_is_brought_to_the_board_and_used() {
     let Some(board) = Board::start() else { return };
-    let Some(library) = onnx_runtime() else {
-        eprintln!("not tried: no Python with onnxruntime, see tests/python");
-        return;
-    };
+    let Some(library) = onnx_runtime() else { return };
     let beside = tempfile::tempdir().unwrap();
     let name = format!("libonnxruntime-{}.so", std::env::consts::ARCH);
     symlink(&library, beside.path().join(name)).unwrap();
@@ -266,10 +254,7 @@ fn the_onnx_runtime_beside_the_runners_is_brought_to_the_board_and_used() {
 #[test]
 fn the_onnx_runtime_that_a_profile_names_is_used_here_and_over_ssh() {
     let Some(board) = Board::start() else { return };
-    let Some(library) = onnx_runtime() else {
-        eprintln!("not tried: no Python with onnxruntime, see tests/python");
-        return;
-    };
+    let Some(library) = onnx_runtime() else { return };
     let desk = Desk::new("");
     let config = board.configuration("user", "known");
     desk.install("ssh", &format!("exec /usr/bin/ssh {config} \"$@\""));
@@ -297,8 +282,9 @@ fn the_onnx_runtime_that_a_profile_names_is_used_here_and_over_ssh() {
         let found: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(found["runtime"], "ort", "{device}: {}", stderr(&output));
         let output = measured(Path::new("/nowhere/lib.so"));
-        check_exit(&output, 0);
+        check_exit(&output, 12);
         assert!(stderr(&output).contains("names `/nowhere/lib.so`, which is not a file"));
+        assert!(output.stdout.is_empty(), "tract is not measured instead");
     }
 }
 
@@ -486,6 +472,42 @@ fn a_phone_tells_its_battery_and_when_it_throttles() {
     let (verdict, reasons) = m.verdict();
     let reason = "Android's thermal status was 3 of 6";
     assert!(verdict == Verdict::Throttled && reasons.iter().any(|r| r == reason), "{reasons:?}");
+}
+
+/// The members of two objects have the same names, wherever both are objects.
+#[track_caller]
+fn check_keys(one: &Value, other: &Value, place: &str) {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            assert_eq!(Vec::from_iter(one.keys()), Vec::from_iter(other.keys()), "{place}");
+            one.iter()
+                .for_each(|(key, one)| check_keys(one, &other[key], &format!("{place}/{key}")));
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            let pairs = one.iter().zip(other);
+            pairs.for_each(|(one, other)| check_keys(one, other, &format!("{place}/-")));
+        }
+        _ => {}
+    }
+}
+
+/// Neither this machine nor the phone knows all that the other knows; what is unknown is null.
+#[test]
+fn a_measurement_on_a_phone_and_one_on_this_machine_say_the_same_things() {
+    let Some(server) = AdbServer::start() else { return };
+    let phone = Phone::start();
+    let (_folder, path) = models::file(TINY_MODEL);
+    let document = |device: Arc<dyn Transport>| -> Value {
+        let mut bench = Bench::open(device, "tract", 1).unwrap();
+        let m = bench.measure(&path, &Plan::of(Level::Screen)).unwrap();
+        serde_json::from_str(&m.to_json()).unwrap()
+    };
+    let (there, here) = (document(self::phone(&server, &phone)), document(Arc::new(agent())));
+    assert_ne!(there["conditions"]["after"]["battery"], Value::Null);
+    check_keys(&there, &here, "");
+    for unknown in ["thermal_status", "screen_on"] {
+        assert_eq!(here["conditions"]["after"].get(unknown), Some(&Value::Null), "{unknown}");
+    }
 }
 
 #[test]

@@ -452,6 +452,42 @@ fn a_run_goes_on_with_its_runtime_or_not_at_all() {
     check_same(&archive(folder.path()), &before);
 }
 
+/// Another version of the runtime, or another device under the same name: the way out is another run.
+#[test]
+fn a_run_goes_on_with_the_version_and_on_the_device_that_it_was_measured_with() {
+    let folder = TempDir::new().unwrap();
+    check_exit(&run(folder.path(), &REPLAYED), 0);
+    let before = archive(folder.path());
+    let change = |sql: &str| {
+        let database = rusqlite::Connection::open(folder.path().join("citronade.db")).unwrap();
+        assert!(database.execute(sql, []).unwrap() > 0, "{sql}");
+    };
+    let go_on = || run(folder.path(), &without_training(&["--budget", "40candidates"]));
+    let version = format!("metronome {}", env!("CARGO_PKG_VERSION"));
+    let facts = |path: &str, value: &str| {
+        format!("UPDATE measurement_raw SET json = json_set(json, '$.facts.{path}', {value})")
+    };
+    let runtime = |name: &str| format!("UPDATE device SET runtime = '{name}'");
+    let arch = format!("'{}'", std::env::consts::ARCH);
+    let cases = [
+        (runtime("metronome 0.0.1"), "with metronome 0.0.1", runtime(&version)),
+        (facts("arch", "'pdp11'"), "(pdp11", facts("arch", &arch)),
+        (facts("cores", "4095"), "4095 cores)", facts("cores", "null")),
+    ];
+    for (other, told, own) in cases {
+        change(&other);
+        let output = go_on();
+        check_exit(&output, 12);
+        let said = stderr(&output);
+        assert!(said.contains(told) && said.contains("--new"), "{said}");
+        assert!(said.contains(&format!("this is {version} ({}", std::env::consts::ARCH)), "{said}");
+        change(&own);
+        check_same(&archive(folder.path()), &before);
+    }
+    // What the store does not know is no reason.
+    check_exit(&go_on(), 0);
+}
+
 #[test]
 fn an_unknown_device_and_a_model_that_is_no_file_are_named() {
     let folder = TempDir::new().unwrap();

@@ -152,10 +152,12 @@ pub(super) fn choose(
         return Err(no_runtime(reason.clone()));
     }
     if !provider.is_empty() && !listed.providers.iter().any(|p| p == provider) {
-        let known = listed.providers.join(", ");
-        return Err(no_runtime(format!(
-            "it has no execution provider `{provider}`, only: {known}"
-        )));
+        return Err(no_runtime(match listed.providers.as_slice() {
+            [] => "it has no execution providers".to_owned(),
+            known => {
+                format!("it has no execution provider `{provider}`, only: {}", known.join(", "))
+            }
+        }));
     }
     Ok(RuntimeFacts { name: name.to_owned(), ..listed.clone() })
 }

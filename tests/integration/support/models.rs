@@ -7,8 +7,14 @@ use tempfile::TempDir;
 
 /// A field of wire type 2 of a protobuf message.
 pub fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(content.len()).ok().filter(|l| *l < 128);
-    [&[number << 3 | 2, length.expect("short fields only")], content].concat()
+    let mut field = vec![number << 3 | 2];
+    let mut length = content.len();
+    while length > 127 {
+        field.push(length as u8 | 128);
+        length >>= 7;
+    }
+    field.push(length as u8);
+    [field, content.to_vec()].concat()
 }
 
 /// A value called `name` of `float[1]`.
@@ -33,6 +39,62 @@ pub fn bomb() -> Vec<u8> {
     let value = [field(1, b"value"), field(5, &zero), vec![0xa0, 0x01, 4]].concat();
     let node = [field(1, b"s"), field(2, b"y"), field(4, b"ConstantOfShape"), field(5, &value)];
     model(&node.concat(), &[field(5, &shape), field(12, &value_info("y"))], "a bomb")
+}
+
+/// `y`, which is `x` doubled so many times by a `Loop`: less than a second for thousands, for ever for
+/// `i64::MAX`. Tract has no `Loop`.
+pub fn doubled(times: i64) -> Vec<u8> {
+    let node = |inputs: &[&[u8]], output: &[u8], op: &[u8]| {
+        let inputs: Vec<u8> = inputs.iter().flat_map(|input| field(1, input)).collect();
+        [inputs, field(2, output), field(4, op)].concat()
+    };
+    let scalar = |name: &[u8], element: u8| {
+        let tensor = [vec![0x08, element], field(2, &[])].concat();
+        [field(1, name), field(2, &field(1, &tensor))].concat()
+    };
+    let constant = |name: &[u8], element: u8, raw: &[u8]| {
+        field(5, &[vec![0x10, element], field(8, name), field(9, raw)].concat())
+    };
+    let (int64, bool) = (7, 9);
+    let body = [
+        field(1, &node(&[b"on"], b"goes_on", b"Identity")),
+        field(1, &node(&[b"v", b"v"], b"w", b"Add")),
+        field(2, b"body"),
+        field(11, &scalar(b"i", int64)),
+        field(11, &scalar(b"on", bool)),
+        field(11, &value_info("v")),
+        field(12, &scalar(b"goes_on", bool)),
+        field(12, &value_info("w")),
+    ];
+    let body = [field(1, b"body"), field(6, &body.concat()), vec![0xa0, 0x01, 5]].concat();
+    let node = [node(&[b"times", b"yes", b"x"], b"y", b"Loop"), field(5, &body)].concat();
+    let rest = [
+        constant(b"times", int64, &times.to_le_bytes()),
+        constant(b"yes", bool, &[1]),
+        field(11, &value_info("x")),
+        field(12, &value_info("y")),
+    ];
+    model(&node, &rest, "")
+}
+
+/// `y = x + p`, with `p` the `4096 × 4096` zeros multiplied with themselves so many times: 69 billion
+/// multiply-accumulates each.
+pub fn powers(times: usize) -> Vec<u8> {
+    let node = |inputs: &[String], output: &str, op: &str| {
+        let inputs: Vec<u8> = inputs.iter().flat_map(|name| field(1, name.as_bytes())).collect();
+        [inputs, field(2, output.as_bytes()), field(4, op.as_bytes())].concat()
+    };
+    let power = |n: usize| format!("p{n}");
+    let products = (1..=times).map(|n| node(&[power(n - 1), power(0)], &power(n), "MatMul"));
+    let sum = node(&[power(times), "x".to_owned()], "y", "Add");
+    let shape = [&[0x08, 2, 0x10, 7][..], &field(7, &[0x80, 0x20, 0x80, 0x20]), &field(8, b"s")];
+    let size = field(1, &[0x08, 0x80, 0x20]);
+    let output = field(1, &[vec![0x08, 1], field(2, &[size.clone(), size].concat())].concat());
+    let mut rest: Vec<Vec<u8>> = products.chain([sum]).map(|node| field(1, &node)).collect();
+    rest.push(field(5, &shape.concat()));
+    rest.push(field(11, &value_info("x")));
+    rest.push(field(12, &[field(1, b"y"), field(2, &output)].concat()));
+    model(&node(&["s".to_owned()], &power(0), "ConstantOfShape"), &rest, "")
 }
 
 /// `y = x + w`, with `w` said to be in the file `secret` beside the model.

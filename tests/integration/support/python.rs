@@ -2,6 +2,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
 
@@ -36,6 +37,19 @@ pub fn check_with_onnx_runtime(cases: impl Iterator<Item = Case>) {
     let checked = Command::new(python).arg(script).arg(directory.path()).output().unwrap();
     let said = String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success(), "{said}");
+}
+
+/// ONNX Runtime's library in the Python package of the tests; says so where there is none.
+pub fn onnx_runtime() -> Option<PathBuf> {
+    let Some(python) = env::var_os("CITRONADE_TEST_PYTHON") else {
+        eprintln!("not tried: no Python with onnxruntime, see tests/python");
+        return None;
+    };
+    let find = "import glob, onnxruntime, os; \
+                print(glob.glob(os.path.dirname(onnxruntime.__file__) + '/capi/libonnxruntime.so*')[0])";
+    let found = Command::new(python).args(["-c", find]).output().unwrap();
+    assert!(found.status.success(), "the given Python has no onnxruntime");
+    Some(PathBuf::from(String::from_utf8(found.stdout).unwrap().trim()))
 }
 
 /// A Python that has the packages of `tests/python/requirements.txt`, if there is one.
