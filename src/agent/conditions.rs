@@ -39,13 +39,13 @@ pub struct Facts {
     /// Does the processor belong to a virtual machine?
     pub virtual_machine: Option<bool>,
     /// What the phone is sold as, as Android says it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub model: Option<String>,
     /// Its system on a chip, as Android says it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub soc: Option<String>,
     /// The build of its system, as Android says it: drivers and schedulers change with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub build: Option<String>,
     /// Is its processor played by software of another machine? Its times then say nothing.
     #[serde(default)]

@@ -359,7 +359,7 @@ pub struct Timed {
     /// Threads that a run may use.
     pub threads: usize,
     /// Threads that worked while runs were timed; `None` where the kernel does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub threads_used: Option<usize>,
     /// Inputs the model was run on.
     pub inputs: Vec<InputSpec>,
@@ -382,7 +382,7 @@ pub struct Timed {
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub timed_us: f64,
     /// What became too hot amid the runs, which then ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub too_hot: Option<Heat>,
     /// Who computes what, as ONNX Runtime tells it.
     #[serde(default)]

@@ -65,7 +65,8 @@ fn choices_that_a_space_does_not_have_are_named() {
     let error = CIFAR.parse("123450").unwrap_err().to_string();
     assert_eq!(error, "decision 4 has options 0 to 4, not 5");
     let error = CIFAR.parse("|nor_conv|").unwrap_err().to_string();
-    assert_eq!(error, "|nor_conv| is not six digits from 0 to 4, one for each edge of the cell");
+    let wanted = "|nor_conv| is not like |none~0|+|none~0|none~1|+|…|, of none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3";
+    assert_eq!(error, wanted);
 }
 
 #[test]
