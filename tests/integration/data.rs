@@ -7,6 +7,8 @@ use citronade::data::*;
 use citronade::graph::*;
 use tempfile::TempDir;
 
+use crate::support::skipped::not_tried;
+
 const FASHION: &str = "/usr/share/datasets/fashion-mnist";
 const NUCLEI: &str = "../shared/data/dsb2018-nuclei-128";
 
@@ -15,7 +17,7 @@ const NUCLEI: &str = "../shared/data/dsb2018-nuclei-128";
 fn is_there(path: &str) -> bool {
     let there = Path::new(path).exists();
     if !there {
-        eprintln!("skipped: `{path}` is not here");
+        not_tried(&format!("skipped: `{path}` is not here"));
     }
     there
 }

@@ -27,6 +27,7 @@ use citronade::device::Runners;
 use citronade::device::Transport;
 
 use crate::support::models;
+use crate::support::skipped::not_tried;
 
 pub const AGENT: &str = env!("CARGO_BIN_EXE_citronade-agent");
 
@@ -176,7 +177,7 @@ fn a_process_that_loads_models_is_refused_all_else() {
     let files = ["reading folders", "reading files", "writing files"];
     for (part, refuses) in [("landlock", &files[..]), ("seccomp", &["UDP", "TCP", "programs"])] {
         if !held.contains(part) {
-            eprintln!("this kernel has no {part}: not tried");
+            not_tried(&format!("this kernel has no {part}: not tried"));
             continue;
         }
         for name in refuses {
@@ -189,13 +190,13 @@ fn a_process_that_loads_models_is_refused_all_else() {
 fn a_process_that_has_loaded_a_model_reads_no_other_file() {
     let held = sandbox_of(&agent(), "tract").unwrap();
     if !held.contains(&"landlock".to_owned()) {
-        eprintln!("this kernel has no Landlock: not tried");
+        not_tried("this kernel has no Landlock: not tried");
         return;
     }
     assert_eq!(held, ["memory", "cpu", "landlock", "seccomp"]);
     match sandbox_of(&agent(), "ort") {
         Ok(with_ort) => assert_eq!(with_ort, held),
-        Err(missing) => eprintln!("not tried on ONNX Runtime: {missing}"),
+        Err(missing) => not_tried(&format!("not tried on ONNX Runtime: {missing}")),
     }
     let ((_a, first), (_b, other)) =
         (models::file(citronade::agent::TINY_MODEL), models::file(citronade::agent::TINY_MODEL));

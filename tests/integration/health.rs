@@ -41,6 +41,7 @@ use crate::support::desk::Desk;
 use crate::support::models;
 use crate::support::program::check_exit;
 use crate::support::program::stderr;
+use crate::support::skipped::not_tried;
 use crate::support::sshd::Board;
 
 /// A device whose runner can be broken, with a ledger in the same folder.
@@ -250,7 +251,7 @@ fn has_sensors() -> bool {
     let conditions = Conditions::read();
     let has = conditions.battery.is_some() || conditions.temperatures_c.is_some();
     if has {
-        eprintln!("not tried: this machine's own sensors would answer for the phone");
+        not_tried("not tried: this machine's own sensors would answer for the phone");
     }
     has
 }

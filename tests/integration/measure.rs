@@ -30,6 +30,7 @@ use crate::device::script;
 use crate::support::models;
 use crate::support::networks::random_network;
 use crate::support::networks::random_weights;
+use crate::support::skipped::not_tried;
 
 fn metronome(bytes: usize) -> Measurement {
     let (_folder, path) = models::file(&vec![7; bytes]);
@@ -323,7 +324,7 @@ fn runtimes(transport: &Arc<dyn Transport>) -> Vec<&'static str> {
         return vec!["tract", "ort"];
     };
     assert!(matches!(missing, MeasureError::NoRuntime { .. }), "{missing:?}");
-    eprintln!("not tried on ONNX Runtime: {missing}");
+    not_tried(&format!("not tried on ONNX Runtime: {missing}"));
     vec!["tract"]
 }
 

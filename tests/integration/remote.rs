@@ -288,6 +288,32 @@ fn the_onnx_runtime_that_a_profile_names_is_used_here_and_over_ssh() {
     }
 }
 
+/// As the user's own configuration of ssh says.
+#[test]
+fn a_board_behind_another_is_reached_through_it() {
+    let (Some(mut outer), Some(inner)) = (Board::start(), Board::start()) else { return };
+    let desk = Desk::new("");
+    let block = |name: &str, board: &Board, more: &str| {
+        let options = board.lines("user", "known");
+        format!("Host {name}\nHostName 127.0.0.1\nPort {}\n{options}{more}", board.port())
+    };
+    let both = [block("inner", &inner, "ProxyJump outer\n"), block("outer", &outer, "")];
+    let config = desk.folder.path().join("ssh_config");
+    fs::write(&config, both.concat()).unwrap();
+    desk.install("ssh", &format!("exec /usr/bin/ssh -F {} \"$@\"", config.display()));
+    fs::write(desk.folder.path().join("m.onnx"), TINY_MODEL).unwrap();
+    let work = inner.folder();
+    desk.write(
+        "config/devices.toml",
+        &format!("[device.x]\ntransport = \"ssh\"\nhost = \"inner\"\nworkdir = {work:?}\n"),
+    );
+    let args = ["measure", "m.onnx", "--level", "screen", "--device", "x", "--agent", AGENT];
+    check_exit(&desk.command(&args).output().unwrap(), 0);
+    assert!(work.is_dir(), "it was measured on the inner one");
+    outer.kill();
+    check_exit(&desk.command(&args).output().unwrap(), 12);
+}
+
 /// The runner is brought there before the device is held.
 #[test]
 fn two_processes_that_find_an_empty_folder_both_measure() {

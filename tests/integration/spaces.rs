@@ -13,12 +13,14 @@ use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::support::skipped::not_tried;
+
 const CIFAR: Nb201 = Nb201 { input: [3, 32, 32], classes: 10, width: 16, repeats: 5 };
 
 /// Rows of the recorded benchmark, by the names of its columns; `None` where it is absent.
 fn nb201_rows() -> Option<Vec<(String, u64, u64)>> {
     let Ok(text) = fs::read_to_string("../shared/data/nb201-hw/nb201_core.csv") else {
-        eprintln!("not compared with NAS-Bench-201: its table is not here");
+        not_tried("not compared with NAS-Bench-201: its table is not here");
         return None;
     };
     let rows = text.lines().skip(1).map(|line| {

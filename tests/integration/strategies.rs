@@ -24,6 +24,8 @@ use super::support::program::run;
 use super::support::program::stderr;
 use super::support::runs::run_record;
 
+use crate::support::skipped::not_tried;
+
 /// Can the strategy search in the space?
 fn can(name: &str, space: &str) -> bool {
     let space = by_name(space, [1, 8, 8], 10, 1_000).unwrap();
@@ -186,7 +188,7 @@ fn searches_of_any_seed_are_compared_and_one_that_has_not_measured_yet_is_passed
     Store::open(&folder.join("digits-nash-1.db")).unwrap().begin_run(&empty).unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/hypervolume.py");
     let Ok(compared) = Command::new("python3").arg(script).arg(folder).output() else {
-        eprintln!("not compared: there is no python3");
+        not_tried("not compared: there is no python3");
         return;
     };
     let (said, warned) = (String::from_utf8_lossy(&compared.stdout), stderr(&compared));

@@ -22,6 +22,7 @@ use crate::support::program::REPLAYED;
 use crate::support::program::check_exit;
 use crate::support::program::citronade;
 use crate::support::program::run;
+use crate::support::skipped::not_tried;
 
 /// Each look at the clock of the day shows it a day after, or before, the last one.
 const JUMPS: [&str; 2] = ["+0 i86400", "-0d i-86400"];
@@ -33,7 +34,7 @@ fn faketime(clock: &str) -> Option<[(&'static str, String); 5]> {
         library.is_file().then(|| library.to_str().unwrap().to_owned())
     };
     let Some(library) = fs::read_dir("/usr/lib").ok()?.flatten().find_map(library) else {
-        eprintln!("not tried with a clock that jumps: no libfaketime (Debian: libfaketime)");
+        not_tried("not tried with a clock that jumps: no libfaketime (Debian: libfaketime)");
         return None;
     };
     let yes = || "1".to_owned();

@@ -28,6 +28,7 @@ use crate::device::agent;
 use crate::device::script;
 use crate::support::adbd::wait_until;
 use crate::support::root::is_root;
+use crate::support::skipped::not_tried;
 
 /// Long enough for a busy machine; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -103,7 +104,7 @@ impl Shared {
             return None;
         }
         if !is_setpriv_there() {
-            eprintln!("not tried between two users: there is no setpriv (Debian: util-linux)");
+            not_tried("not tried between two users: there is no setpriv (Debian: util-linux)");
             return None;
         }
         let files = tempfile::tempdir().unwrap();

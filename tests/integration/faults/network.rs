@@ -17,6 +17,7 @@ use crate::remote::remote;
 use crate::support::models;
 use crate::support::processes::at_work;
 use crate::support::root::is_root;
+use crate::support::skipped::not_tried;
 use crate::support::sshd::Board;
 
 /// Addresses for documentation, RFC 5737.
@@ -36,11 +37,11 @@ fn board_on_a_cable() -> Option<Board> {
         return None;
     }
     if Command::new("ip").arg("-V").output().is_err() {
-        eprintln!("not tried in a network of its own: there is no ip (Debian: iproute2)");
+        not_tried("not tried in a network of its own: there is no ip (Debian: iproute2)");
         return None;
     }
     if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-        eprintln!("not tried: this machine allows no networks of a test's own ({error})");
+        not_tried(&format!("not tried: this machine allows no networks of a test's own ({error})"));
         return None;
     }
     let board = Board::apart(THERE)?;

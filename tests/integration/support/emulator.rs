@@ -5,6 +5,8 @@ use std::process::Command;
 
 use citronade::device::Runners;
 
+use crate::support::skipped::not_tried;
+
 /// The folder that `tests/aarch64` has made.
 pub struct Arm {
     folder: PathBuf,
@@ -15,7 +17,7 @@ impl Arm {
     pub fn find() -> Option<Arm> {
         let folder = env::var_os("CITRONADE_TEST_AARCH64").map(PathBuf::from);
         if folder.is_none() {
-            eprintln!("not tried on 64-bit ARM: CITRONADE_TEST_AARCH64 is not set (tests/aarch64)");
+            not_tried("not tried on 64-bit ARM: CITRONADE_TEST_AARCH64 is not set (tests/aarch64)");
         }
         folder.map(|folder| Arm { folder })
     }

@@ -11,4 +11,5 @@ pub mod python;
 pub mod root;
 pub mod runs;
 pub mod runtime;
+pub mod skipped;
 pub mod sshd;

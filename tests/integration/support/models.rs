@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
+use crate::support::skipped::not_tried;
+
 /// A field of wire type 2 of a protobuf message.
 pub fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let mut field = vec![number << 3 | 2];
@@ -118,7 +120,7 @@ pub fn file(bytes: &[u8]) -> (TempDir, PathBuf) {
 pub fn shared(name: &str) -> Option<PathBuf> {
     let path = Path::new("../shared/models").join(name);
     if !path.is_file() {
-        eprintln!("`{}` is absent: not tried on this real model", path.display());
+        not_tried(&format!("`{}` is absent: not tried on this real model", path.display()));
         return None;
     }
     Some(path)

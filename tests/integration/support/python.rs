@@ -12,6 +12,8 @@ use citronade::onnx::Batch;
 use citronade::onnx::ExportOptions;
 use citronade::onnx::export;
 
+use crate::support::skipped::not_tried;
+
 /// Networks with a name, the batch of their file, and images of one run.
 pub type Case = (String, Network, Batch, Vec<Vec<f32>>);
 
@@ -21,7 +23,7 @@ pub type Case = (String, Network, Batch, Vec<Vec<f32>>);
 pub fn check_with_onnx_runtime(cases: impl Iterator<Item = Case>) {
     let Some(python) = python() else {
         assert!(env::var_os("CITRONADE_TEST_PYTHON").is_none(), "the given Python has no onnx");
-        eprintln!("not checked: no Python with onnx and onnxruntime, see tests/python");
+        not_tried("not checked: no Python with onnx and onnxruntime, see tests/python");
         return;
     };
     let directory = tempfile::tempdir().unwrap();
@@ -42,7 +44,7 @@ pub fn check_with_onnx_runtime(cases: impl Iterator<Item = Case>) {
 /// ONNX Runtime's library in the Python package of the tests; says so where there is none.
 pub fn onnx_runtime() -> Option<PathBuf> {
     let Some(python) = env::var_os("CITRONADE_TEST_PYTHON") else {
-        eprintln!("not tried: no Python with onnxruntime, see tests/python");
+        not_tried("not tried: no Python with onnxruntime, see tests/python");
         return None;
     };
     let find = "import glob, onnxruntime, os; \

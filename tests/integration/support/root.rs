@@ -12,11 +12,13 @@ use nix::unistd::geteuid;
 
 use super::adbd::wait_until;
 
+use crate::support::skipped::not_tried;
+
 /// Says so where it is not root that runs the tests.
 pub fn is_root(what: &str) -> bool {
     let is = geteuid().is_root();
     if !is {
-        eprintln!("not tried, since only root may: {what}");
+        not_tried(&format!("not tried, since only root may: {what}"));
     }
     is
 }
@@ -35,7 +37,9 @@ impl Disk {
             return None;
         }
         if let Err(error) = unshare(CloneFlags::CLONE_NEWNS) {
-            eprintln!("not tried: this machine allows no disks of a test's own ({error})");
+            not_tried(&format!(
+                "not tried: this machine allows no disks of a test's own ({error})"
+            ));
             return None;
         }
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;

@@ -18,6 +18,8 @@ use nix::unistd::Pid;
 use std::os::unix::process::CommandExt;
 use tempfile::TempDir;
 
+use crate::support::skipped::not_tried;
+
 const SSHD: &str = "/usr/sbin/sshd";
 
 /// The daemon; dropped, it is gone with all its sessions.
@@ -66,7 +68,7 @@ impl Board {
     /// in its home.
     fn started(host: &str, launcher: &[&str], more: impl Fn(&Path) -> String) -> Option<Board> {
         if !Path::new(SSHD).is_file() {
-            eprintln!("not tried over ssh: there is no {SSHD} (Debian: openssh-server)");
+            not_tried(&format!("not tried over ssh: there is no {SSHD} (Debian: openssh-server)"));
             return None;
         }
         let home = tempfile::tempdir().unwrap();
@@ -125,6 +127,11 @@ impl Board {
     /// The same as options of `ssh`, for a shell.
     pub fn configuration(&self, identity: &str, known: &str) -> String {
         self.options(identity, known).map(|option| format!("-o '{option}'")).join(" ")
+    }
+
+    /// The same as lines of a configuration.
+    pub fn lines(&self, identity: &str, known: &str) -> String {
+        self.options(identity, known).map(|option| option.replacen('=', " ", 1) + "\n").concat()
     }
 
     fn options(&self, identity: &str, known: &str) -> [String; 6] {

@@ -13,6 +13,8 @@ use tempfile::TempDir;
 
 use super::Phone;
 
+use crate::support::skipped::not_tried;
+
 /// Long enough for a busy machine; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -27,7 +29,7 @@ impl AdbServer {
     pub fn start() -> Option<Self> {
         let version = Command::new("adb").arg("version").stdout(Stdio::null()).status();
         if version.is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
-            eprintln!("`adb` is absent: not tried with the real program");
+            not_tried("`adb` is absent: not tried with the real program");
             return None;
         }
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
