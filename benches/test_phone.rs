@@ -10,6 +10,8 @@ use std::process::ExitCode;
 #[expect(dead_code, unused_imports, reason = "tests use all of it")]
 #[path = "../tests/integration/support/adbd/mod.rs"]
 mod adbd;
+#[path = "../tests/integration/support/skipped.rs"]
+mod skipped;
 
 fn main() -> ExitCode {
     let words = std::env::args().skip(1).filter(|word| word != "--bench");

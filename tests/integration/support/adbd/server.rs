@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::Phone;
 
-use crate::support::skipped::not_tried;
+use super::super::skipped::not_tried;
 
 /// Long enough for a busy machine; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
