@@ -23,7 +23,7 @@ fn searched(hot: u32) -> (Engine, Vec<String>) {
     let device = script(&format!(
         "read -r request; change=; case \"$request\" in *'\"limit_c\":80.0'*) \
          n=$(cat '{0}'); if [ $n -gt 0 ]; then echo $((n - 1)) > '{0}'; \
-         change='s/\"before\":/\"too_hot\":{{\"zone\":\"cpu\",\"celsius\":91.5}},&/'; fi;; esac; \
+         change='s/\"too_hot\":null/\"too_hot\":{{\"zone\":\"cpu\",\"celsius\":91.5}}/'; fi;; esac; \
          {{ printf '%s\\n' \"$request\"; cat; }} | '{AGENT}' | sed -u \"$change\"",
         left.display()
     ));
