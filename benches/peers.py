@@ -1,6 +1,6 @@
 """What public optimisers reach on the table that `citronade bench` plays on, by the same definition of regret (docs/strategies.md).
 
-    python3 -m venv peers && peers/bin/pip install pymoo==0.6.2 optuna
+    python3 -m venv peers && peers/bin/pip install pymoo==0.6.2 optuna==5.0.0
     peers/bin/python benches/peers.py TABLE.csv DEVICE,DEVICE… SEEDS [METHOD…]
 
 Latency is learnt: what is asked for returns error and latency, nothing is known before. An architecture that is asked for again is answered

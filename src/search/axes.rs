@@ -1,4 +1,4 @@
-//! The axes on which strategies count what a candidate adds under more than two objectives.
+//! The axes on which `lemonade` counts what a candidate adds.
 use crate::pareto::Reference;
 
 use super::Situation;
